@@ -1,0 +1,65 @@
+"""What the call machine asks of an engine and of its own timers.
+
+The machine never says how: an engine that is asked to hang up a leg sends CANCEL, BYE or 487 as the
+leg's dialog requires, and reports LegEnded once the far end is clean.
+"""
+
+import msgspec
+
+from .model import EndpointPlan, MediaMode
+
+
+class DialLeg(msgspec.Struct, frozen=True):
+    """Ring an endpoint. The engine answers with LegRinging*, LegAnswered?, and always one LegEnded."""
+
+    call_id: str
+    endpoint: EndpointPlan
+    media: MediaMode
+    peer_leg_id: str = ""
+    """Leg it will be joined to: its codecs bound the offer. Empty for the first party."""
+
+
+class HangUpLeg(msgspec.Struct, frozen=True):
+    """End a leg in whatever state it is. Repeating it is harmless. LegEnded follows, always."""
+
+    leg_id: str
+    hangup_cause: str
+    """KAZOO's word; the engine puts it into the Reason header (RFC 3326)."""
+
+
+class PlayToLeg(msgspec.Struct, frozen=True):
+    """Play ringback, music or an announcement, over and over, to an answered leg until it is joined."""
+
+    leg_id: str
+    media: str
+
+
+class JoinLegs(msgspec.Struct, frozen=True):
+    """Let two answered legs hear each other. LegsJoined or LegEnded follows."""
+
+    first_leg_id: str
+    second_leg_id: str
+
+
+class PassEarlyMedia(msgspec.Struct, frozen=True):
+    """Let the first leg hear the early media of the second, in place of ringback."""
+
+    first_leg_id: str
+    second_leg_id: str
+
+
+class StartTimer(msgspec.Struct, frozen=True):
+    """Give TimerFired(name) back to the machine after `delay_s`. A second start replaces the first."""
+
+    name: str
+    delay_s: float
+
+
+class StopTimer(msgspec.Struct, frozen=True):
+    """Forget a timer; harmless if it does not run."""
+
+    name: str
+
+
+EngineCommand = DialLeg | HangUpLeg | PlayToLeg | JoinLegs | PassEarlyMedia
+TimerCommand = StartTimer | StopTimer

@@ -1,0 +1,111 @@
+"""What happens to a call: what an engine reports, and the facts that go into the journal."""
+
+import msgspec
+
+from .model import By, Ending
+
+# --- inputs of the call machine -------------------------------------------------------------------
+
+
+class LegRinging(msgspec.Struct, frozen=True):
+    """A provisional answer above 100 arrived."""
+
+    leg_id: str
+    sip_code: int = 180
+    has_media: bool = False
+    """It carried an SDP answer (183): there may be early media."""
+
+
+class LegAnswered(msgspec.Struct, frozen=True):
+    """The far end answered and media is agreed. Never reported after HangUpLeg."""
+
+    leg_id: str
+    media: str = ""
+    """Words for people: `PCMU 127.0.0.1:6000`."""
+
+
+class LegsJoined(msgspec.Struct, frozen=True):
+    """Both legs can hear each other."""
+
+    first_leg_id: str
+    second_leg_id: str
+
+
+class LegEnded(msgspec.Struct, frozen=True):
+    """The leg is over at both ends: no dialog, transaction or media session of it remains here."""
+
+    leg_id: str
+    hangup_cause: str
+    """KAZOO's word (kazoo-behaviour 13.1)."""
+    sip_code: int = 0
+    """The final SIP status, 200 for BYE, 0 if there was none."""
+    sip_reason: str = ""
+    by_peer: bool = False
+    """The far end refused or hung up; False: we asked for it, or nobody answered."""
+
+
+class TimerFired(msgspec.Struct, frozen=True):
+    """A timer started by StartTimer ran out."""
+
+    name: str
+
+
+class EndRequested(msgspec.Struct, frozen=True):
+    """Somebody wants the call to end: DELETE, the caller of a blocking request gone, shutdown."""
+
+    by: By
+    hangup_cause: str = "ORIGINATOR_CANCEL"
+
+
+CallInput = LegRinging | LegAnswered | LegsJoined | LegEnded | TimerFired | EndRequested
+
+# --- facts, in the order they happen: the journal's entries ----------------------------------------
+
+
+class LegDialed(msgspec.Struct, frozen=True, tag="leg_dialed"):
+    """An endpoint is being rung."""
+
+    leg_id: str
+    party: str
+    side: str
+    endpoint_id: str
+
+
+class LegRang(msgspec.Struct, frozen=True, tag="leg_ringing"):
+    """It rings (only the first provisional answer is a fact)."""
+
+    leg_id: str
+    sip_code: int
+
+
+class LegPickedUp(msgspec.Struct, frozen=True, tag="leg_answered"):
+    """It was answered."""
+
+    leg_id: str
+    media: str
+
+
+class CallBridged(msgspec.Struct, frozen=True, tag="bridged"):
+    """Both parties are joined."""
+
+    first_leg_id: str
+    second_leg_id: str
+
+
+class LegOver(msgspec.Struct, frozen=True, tag="leg_ended"):
+    """A leg is over."""
+
+    leg_id: str
+    hangup_cause: str
+    sip_code: int
+    sip_reason: str
+    by_peer: bool
+
+
+class CallEnded(msgspec.Struct, frozen=True, tag="ended"):
+    """The final fact: one per call, after every leg is over."""
+
+    ending: Ending
+
+
+Fact = LegDialed | LegRang | LegPickedUp | CallBridged | LegOver | CallEnded

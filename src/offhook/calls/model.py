@@ -1,0 +1,228 @@
+"""What a call is: its plan, its legs, its outcome. Nothing here knows SIP.
+
+A CallPlan is made once (app/planning) and executed exactly (call.py). Addresses, headers and
+credentials are strings that only an engine reads.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+NO_SIDE: Final = ""
+
+
+class Party(StrEnum):
+    """Who is meant, in the order of ringing."""
+
+    FIRST = "first"
+    SECOND = "second"
+    NONE = ""
+
+
+class Side(StrEnum):
+    """Who is meant, by role: the account's own extension, or the contact it talks to."""
+
+    EXTENSION = "extension"
+    CONTACT = "contact"
+    NONE = ""
+
+
+class By(StrEnum):
+    """Who ended the call."""
+
+    VISITOR = "visitor"
+    API = "api"
+    EXTENSION = "extension"
+    CONTACT = "contact"
+    CARRIER = "carrier"
+    PLATFORM = "platform"
+    POLICY = "policy"
+
+
+class Outcome(StrEnum):
+    """The closed list of how a call can end."""
+
+    CONNECTED = "connected"
+    """Both parties were joined."""
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    UNREACHABLE = "unreachable"
+    """No registered or reachable endpoint, or an unknown number."""
+    CANCELED = "canceled"
+    FAILED = "failed"
+    """Carrier or peer error."""
+    PLATFORM_ERROR = "platform_error"
+    """Our fault: restart, engine lost, storage lost."""
+
+
+class EndpointKind(StrEnum):
+    """What sort of thing is rung."""
+
+    DEVICE = "device"
+    GATEWAY = "gateway"
+    URI = "uri"
+
+
+class MediaMode(StrEnum):
+    """How the parties hear each other."""
+
+    PROCESS = "process"
+    """Through the relay."""
+    BYPASS = "bypass"
+    """Directly (RFC 3725 flow IV), with the relay as fallback."""
+
+
+class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One address to ring, and everything an engine needs to ring it. One endpoint becomes one leg."""
+
+    leg_id: str
+    """Unique; also the SIP Call-ID of the leg (`{call_id}`, or `…-quickcall` for quickcall legs)."""
+    kind: EndpointKind
+    endpoint_id: str = ""
+    """Id of the device or resource document."""
+    owner_id: str = ""
+    """Id of the user who owns the device."""
+    request_uri: str
+    """`sip:dev1@10.0.0.5:5062;transport=tcp`"""
+    to_uri: str
+    """The address of record, `sip:dev1@acme.example.com`."""
+    from_uri: str
+    """`sip:+15551234567@acme.example.com`; built from the caller id."""
+    caller_id_name: str = ""
+    caller_id_number: str = ""
+    callee_id_name: str = ""
+    callee_id_number: str = ""
+    route_set: tuple[str, ...] = ()
+    """URIs to preload as Route headers (Path of the registration, or an outbound proxy)."""
+    flow_id: str = ""
+    """The connection the phone registered over, if the answer must go back through it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Extra header fields of the INVITE, in order."""
+    username: str = ""
+    """Digest credentials for a carrier gateway."""
+    password: str = ""
+    realm: str = ""
+    """Digest realm the credentials are good for; empty means any."""
+    codecs: tuple[str, ...] = ()
+    """KAZOO's codec names in order of preference; empty means the engine's default."""
+    delay_s: float = 0.0
+    """Ring this long after the step began (ring groups)."""
+    timeout_s: float = 0.0
+    """Ring at most this long; 0 means as long as the step."""
+    progress_timeout_s: float = 0.0
+    """Give up if no 18x arrived in this time; 0 means never."""
+    auto_answer: bool = False
+    presence_id: str = ""
+
+
+class RingStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Endpoints rung together; the next step is tried when all of them failed or time is up."""
+
+    endpoints: tuple[EndpointPlan, ...]
+    timeout_s: float
+
+
+class PartyPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How one party is reached."""
+
+    side: Side
+    number: str
+    """As normalised: `1001`, `+15551234567`, or a SIP URI."""
+    route: str = ""
+    """Words for people: which rule matched (`callflow 1001 → user Jane → 2 devices`)."""
+    steps: tuple[RingStep, ...] = ()
+    """Empty when nothing can be rung; then `unreachable_cause` says why."""
+    unreachable_cause: str = "NO_ROUTE_DESTINATION"
+    """KAZOO's hangup cause if there is nothing to ring."""
+
+
+class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that will be done for one accepted request."""
+
+    call_id: str
+    """`c2c-{button}-{10 hex}`, or 32 hex and `-quickcall`. The handle in every event and answer."""
+    account_id: str
+    kind: str
+    """`clicktocall` or `quickcall`."""
+    authorizing_id: str
+    authorizing_type: str
+    """`clicktocall`, `device` or `user`."""
+    owner_id: str = ""
+    interaction_id: str
+    """KAZOO's `<gregorian seconds>-<8 hex>`."""
+    first: PartyPlan
+    second: PartyPlan
+    media: MediaMode = MediaMode.PROCESS
+    ringback: str = ""
+    """What the first party hears while the second rings: media id, country code or tone string."""
+    ignore_early_media: bool = True
+    """False: the second party's own early media is heard in place of ringback."""
+    custom_application_vars: dict[str, str] = {}
+    contact: str = ""
+    """As given by the requester; history shows it."""
+    visitor: bool = False
+    """The request was anonymous."""
+    max_duration_s: float = 14_400.0
+    """A joined call is ended after this long (a forgotten leg costs money)."""
+
+
+class LegState(StrEnum):
+    """Where a leg stands, seen from the call."""
+
+    PLANNED = "planned"
+    """Waits for its step or delay; the machine moves it on."""
+    DIALING = "dialing"
+    """The engine rings it; nothing heard yet."""
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    JOINED = "joined"
+    ENDING = "ending"
+    """We asked the engine to end it; the engine moves it on, within its own bound."""
+    ENDED = "ended"
+
+
+class Leg(msgspec.Struct, kw_only=True):
+    """One rung endpoint: its state and its times (Unix seconds, 0.0 = never)."""
+
+    endpoint: EndpointPlan
+    party: Party
+    side: Side
+    state: LegState = LegState.PLANNED
+    created_at: float = 0.0
+    ringing_at: float = 0.0
+    answered_at: float = 0.0
+    ended_at: float = 0.0
+    hangup_cause: str = ""
+    sip_code: int = 0
+    sip_reason: str = ""
+    ended_by_peer: bool = False
+
+    @property
+    def leg_id(self) -> str:
+        """The id that the engine and the journal know it by."""
+        return self.endpoint.leg_id
+
+
+class Times(msgspec.Struct, kw_only=True):
+    """When a call passed each milestone (Unix seconds, 0.0 = never)."""
+
+    accepted: float = 0.0
+    first_ringing: float = 0.0
+    first_answered: float = 0.0
+    second_ringing: float = 0.0
+    bridged: float = 0.0
+    ended: float = 0.0
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """The one true end of a call."""
+
+    outcome: Outcome
+    party: Party = Party.NONE
+    side: Side = Side.NONE
+    by: By
+    hangup_cause: str
+    sip_code: int = 0
+    sip_reason: str = ""

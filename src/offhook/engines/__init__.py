@@ -1,0 +1,1 @@
+"""Adapters of the engine port: things that can ring and join phones."""
