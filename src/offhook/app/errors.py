@@ -1,0 +1,133 @@
+"""Errors of the use cases and of the ports behind them.
+
+AppError
+├── StoreError
+│   ├── StorageLost          the disk or database does not take writes now
+│   ├── RevisionConflict     somebody else changed the document
+│   ├── KeyTaken             a unique key belongs to another document
+│   └── AlreadyFinal         the call has its final entry
+├── UnknownDocument          no live document of this type and id in this account
+├── InvalidDocument          a field is wrong; carries every fault
+├── NotAllowed               the caller may not do this
+├── WrongCredentials         who are you?
+├── TooManyRequests          a bucket, throttle or login limiter is empty
+└── CallRefused
+    ├── Overloaded           the node has as many calls as it may have
+    └── Draining             the node is shutting down
+"""
+
+from typing import Any, ClassVar
+
+from offhook.kernel import OffhookError
+
+Faults = dict[str, dict[str, dict[str, Any]]]
+"""Dotted path → error code → details, as KAZOO reports them (kazoo-behaviour 2.4)."""
+
+
+class AppError(OffhookError):
+    """A use case could not do what was asked."""
+
+    code: ClassVar[str] = "app-error"
+
+
+class StoreError(AppError):
+    """The store refused."""
+
+    code: ClassVar[str] = "store-error"
+
+
+class StorageLost(StoreError):
+    """Nothing can be stored now. Maps to 503; later operations work again when the disk does."""
+
+    code: ClassVar[str] = "storage-lost"
+
+
+class RevisionConflict(StoreError):
+    """The document is at another revision than the writer thought. Maps to 409, or 412 with If-Match."""
+
+    code: ClassVar[str] = "revision-conflict"
+
+
+class KeyTaken(StoreError):
+    """Another live document holds a unique key. Maps to a 400 that names the field."""
+
+    code: ClassVar[str] = "key-taken"
+
+    def __init__(self, kind: str, value: str, document_id: str) -> None:
+        super().__init__(kind, value, document_id)
+        self.kind = kind
+        self.value = value
+        self.document_id = document_id
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value!r} belongs to {self.document_id}"
+
+
+class AlreadyFinal(StoreError):
+    """A call has one final entry, and this one has it."""
+
+    code: ClassVar[str] = "already-final"
+
+
+class UnknownDocument(AppError):
+    """No live document of this type and id in this account. Maps to 404 bad_identifier."""
+
+    code: ClassVar[str] = "unknown-document"
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(document_id)
+        self.document_id = document_id
+
+
+class InvalidDocument(AppError):
+    """At least one field is wrong. Maps to 400 `validation error`."""
+
+    code: ClassVar[str] = "invalid-document"
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+class NotAllowed(AppError):
+    """The caller is known, and may not do this. Maps to 403."""
+
+    code: ClassVar[str] = "not-allowed"
+
+
+class WrongCredentials(AppError):
+    """Unknown account, user, password or token; which of them is not said. Maps to 401."""
+
+    code: ClassVar[str] = "wrong-credentials"
+
+
+class TooManyRequests(AppError):
+    """Come again later. Maps to 429."""
+
+    code: ClassVar[str] = "too-many-requests"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+class CallRefused(AppError):
+    """No call is placed now. Maps to 503 with Retry-After."""
+
+    code: ClassVar[str] = "call-refused"
+
+    def __init__(self, retry_after_s: float = 1.0) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(CallRefused):
+    """The node has as many calls, or starts as many per second, as it may."""
+
+    code: ClassVar[str] = "overloaded"
+
+
+class Draining(CallRefused):
+    """The node finishes its calls and takes no new ones."""
+
+    code: ClassVar[str] = "draining"
