@@ -7,7 +7,7 @@ import msgspec
 
 from offhook.calls.commands import EngineCommand
 from offhook.calls.events import CallInput
-from offhook.calls.model import CallPlan
+from offhook.calls.model import By, CallPlan, Ending, Leg, Times
 
 Json = dict[str, Any]
 
@@ -101,4 +101,104 @@ class Journal(Protocol):
 
     async def open_calls(self) -> Sequence[CallPlan]:
         """Return calls without a final entry (after a crash)."""
+        ...
+
+
+# --- what the HTTP edge needs (api) -----------------------------------------------------------------
+
+
+class CallView(msgspec.Struct, kw_only=True):
+    """A call as it stands now, live or over."""
+
+    plan: CallPlan
+    state: str
+    """Word for people: `dialing`, `ringing`, `answered`, `bridged`, `ended`, …"""
+    legs: Sequence[Leg] = ()
+    times: Times
+    ending: Ending | None = None
+    """None while the call is live."""
+    first_hangup_cause: str = ""
+    """KAZOO's cause of the first party's failure, once it has failed."""
+
+
+class LiveCall(Protocol):
+    """A call that was durably accepted and is being dialled."""
+
+    @property
+    def call_id(self) -> str:
+        """The plan's call id."""
+        ...
+
+    async def first_answered_or_ended(self) -> CallView:
+        """Return once the first party answered, or the call is over. Cancelling it leaves the call alone."""
+        ...
+
+    async def ended(self) -> CallView:
+        """Return once the final entry is stored."""
+        ...
+
+
+class Calls(Protocol):
+    """Executes plans (app/call_service.py)."""
+
+    async def place(self, plan: CallPlan) -> LiveCall:
+        """Store the call as accepted and begin to dial. Raises Overloaded, Draining, StorageLost."""
+        ...
+
+    async def get(self, account_id: str, call_id: str) -> CallView | None:
+        """Return a live or finished call of the account, or None."""
+        ...
+
+    async def hang_up(self, account_id: str, call_id: str, by: By) -> bool:
+        """Begin to end a live call; return False if there is none of that id."""
+        ...
+
+    def live(self, account_id: str) -> Sequence[CallView]:
+        """Return the live calls of an account, oldest first."""
+        ...
+
+    async def timeline(self, account_id: str, call_id: str) -> Sequence[Json] | None:
+        """Return what happened, in order: `{"at": ISO 8601, "what": …, …}`, or None if unknown."""
+        ...
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """One contact a phone registered."""
+
+    username: str
+    realm: str
+    contact: str
+    """Contact URI as the phone wrote it."""
+    received_host: str
+    received_port: int
+    transport: str = "udp"
+    call_id: str = ""
+    """Call-ID of the REGISTER."""
+    user_agent: str = ""
+    expires_at: float
+    """Unix seconds."""
+    registered_at: float
+
+
+class Registrations(Protocol):
+    """Who is registered. In memory, hence not async."""
+
+    def of_realm(self, realm: str) -> Sequence[Registration]:
+        """Return the live registrations of an account's realm."""
+        ...
+
+    def remove(self, realm: str, username: str | None = None) -> int:
+        """Forget the contacts of one username, or of all; return how many."""
+        ...
+
+
+class RevokedTokens(Protocol):
+    """Tokens that are dead before their time."""
+
+    async def revoke(self, token_id: str, expires_at: float) -> None:
+        """Remember it durably until it would have expired by itself."""
+        ...
+
+    async def is_revoked(self, token_id: str) -> bool:
+        """Tell whether it was revoked."""
         ...
