@@ -1,11 +1,13 @@
-"""Errors of the use cases and of the ports behind them.
+"""Errors of the use cases; those of the store stand in storage.py and directory/errors.py.
 
 AppError
 ├── StoreError
 │   ├── StorageLost          the disk or database does not take writes now
 │   ├── RevisionConflict     somebody else changed the document
 │   ├── KeyTaken             a unique key belongs to another document
-│   └── AlreadyFinal         the call has its final entry
+│   ├── AlreadyFinal         the call has its final entry
+│   ├── CallIdTaken          40 random bits do meet: take another id
+│   └── BadPageKey           a start_key that no page ever carried
 ├── UnknownDocument          no live document of this type and id in this account
 ├── InvalidDocument          a field is wrong; carries every fault
 ├── NotAllowed               the caller may not do this
@@ -28,45 +30,6 @@ class AppError(OffhookError):
     """A use case could not do what was asked."""
 
     code: ClassVar[str] = "app-error"
-
-
-class StoreError(AppError):
-    """The store refused."""
-
-    code: ClassVar[str] = "store-error"
-
-
-class StorageLost(StoreError):
-    """Nothing can be stored now. Maps to 503; later operations work again when the disk does."""
-
-    code: ClassVar[str] = "storage-lost"
-
-
-class RevisionConflict(StoreError):
-    """The document is at another revision than the writer thought. Maps to 409, or 412 with If-Match."""
-
-    code: ClassVar[str] = "revision-conflict"
-
-
-class KeyTaken(StoreError):
-    """Another live document holds a unique key. Maps to a 400 that names the field."""
-
-    code: ClassVar[str] = "key-taken"
-
-    def __init__(self, kind: str, value: str, document_id: str) -> None:
-        super().__init__(kind, value, document_id)
-        self.kind = kind
-        self.value = value
-        self.document_id = document_id
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.value!r} belongs to {self.document_id}"
-
-
-class AlreadyFinal(StoreError):
-    """A call has one final entry, and this one has it."""
-
-    code: ClassVar[str] = "already-final"
 
 
 class UnknownDocument(AppError):
