@@ -1,0 +1,238 @@
+"""Ports of the store. One suite (tests/contract/stores) holds every adapter to the same words."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from offhook.calls.model import CallPlan
+from offhook.directory.model import Document, DocumentKey, Json
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list by time is wanted."""
+
+    size: int
+    """At most this many items, at least 1."""
+    start_key: str = ""
+    """`next_key` of the page before; empty for the first."""
+    ascending: bool = False
+    """Oldest first; default is newest first."""
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list by time."""
+
+    items: list[Json]
+    next_key: str = ""
+    """Opaque; empty when nothing follows."""
+
+
+class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Both ends included, in KAZOO's seconds since year 0."""
+
+    from_gregorian_s: int
+    to_gregorian_s: int
+
+
+class StoredCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as accepted."""
+
+    plan: CallPlan
+    accepted_at: float
+    """Unix seconds."""
+    is_final: bool
+    """It has its final entry."""
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact of a call."""
+
+    sequence: int
+    at: float
+    """Unix seconds."""
+    fact: bytes
+    """JSON of a calls.events.Fact."""
+
+
+class StoredBinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A registration that survives a restart. The store does not look into `data`."""
+
+    aor: str
+    """`sip:dev1@acme.example.com`"""
+    contact: str
+    """What tells the bindings of one address of record apart."""
+    expires_at: float
+    """Unix seconds."""
+    data: bytes
+
+
+class Documents(Protocol):
+    """The document store. Reads see every write that was awaited before."""
+
+    async def get(self, account_id: str, document_id: str, *, type: str) -> Document | None:
+        """Return the live document, or None if unknown, deleted, of another type or account."""
+        ...
+
+    async def find(self, kind: str, value: str, *, scope: str = "") -> list[Document]:
+        """Return live documents by key, oldest first."""
+        ...
+
+    async def list(
+        self, account_id: str, *, type: str, after: str = "", limit: int | None = None
+    ) -> Sequence[Document]:
+        """Return live documents of a type by id, those above `after`, at most `limit`. Runs in a thread."""
+        ...
+
+    async def put(
+        self, document: Document, keys: Sequence[DocumentKey], *, expected_revision: str | None
+    ) -> Document:
+        """Store it durably and replace its keys; return it with its new revision.
+
+        expected_revision None creates. A deleted document (soft delete) keeps its body and loses its keys.
+        Raises RevisionConflict, KeyTaken, StorageLost; then nothing has changed.
+        """
+        ...
+
+    async def remove(self, account_id: str, document_id: str, *, expected_revision: str) -> None:
+        """Delete it for good. Raises RevisionConflict if it is gone or has changed, StorageLost."""
+        ...
+
+    async def delete_account(self, account_id: str, *, deleted_at: float) -> int:
+        """Soft-delete the account and all its documents in one step; return how many there were."""
+        ...
+
+
+class Journal(Protocol):
+    """The truth about calls. Appends are ordered per call; group commit makes them cheap."""
+
+    async def accept(self, plan: CallPlan, accepted_at: float) -> None:
+        """Store the call as open; return when it is durable. Raises CallIdTaken, StorageLost."""
+        ...
+
+    def append(self, call_id: str, sequence: int, at: float, fact: bytes) -> None:
+        """Queue an entry (JSON of a Fact) for the next group commit; returns at once, never raises.
+
+        Survives a failing disk in a bounded memory; durable no later than the next awaited write.
+        """
+        ...
+
+    async def finish(
+        self, call_id: str, sequence: int, at: float, fact: bytes, history: Json | None, cdrs: Sequence[Json]
+    ) -> None:
+        """Store the final entry, its history item and its CDRs in one durable transaction.
+
+        history has KAZOO's `id` and `timestamp`; it is listed under the plan's authorizing_id. cdrs are full
+        leg documents with `id`, `timestamp`, `interaction_id` and `custom_channel_vars.owner_id`.
+        Unique by constraint: a second final entry raises AlreadyFinal. Raises StorageLost: try again later.
+        """
+        ...
+
+    async def open_calls(self) -> Sequence[StoredCall]:
+        """Return calls without a final entry, oldest first (after a crash)."""
+        ...
+
+    async def call(self, account_id: str, call_id: str) -> StoredCall | None:
+        """Return a call of the account, open or final."""
+        ...
+
+    async def entries(self, call_id: str) -> Sequence[JournalEntry]:
+        """Return what is known of a call, in order. Includes every append before the last awaited write."""
+        ...
+
+
+class History(Protocol):
+    """Attempts per button."""
+
+    async def list(self, account_id: str, button_id: str, between: TimeRange, page: Page) -> Listing:
+        """Return history items by their timestamp. Raises BadPageKey."""
+        ...
+
+
+class Cdrs(Protocol):
+    """Leg documents in KAZOO's full form."""
+
+    async def list(
+        self,
+        account_id: str,
+        between: TimeRange,
+        page: Page,
+        *,
+        owner_id: str = "",
+        one_per_interaction: bool = False,
+        keep: Callable[[Json], bool] | None = None,
+    ) -> Listing:
+        """Return legs by timestamp; of a user; the first of each interaction; those that `keep` accepts.
+
+        keep runs in a thread. A page may be short although more follow: go on while next_key is set.
+        Raises BadPageKey.
+        """
+        ...
+
+    async def get(self, account_id: str, cdr_id: str) -> Json | None:
+        """Return one leg document by its `YYYYMM-…` id."""
+        ...
+
+    async def legs(self, account_id: str, interaction_id: str) -> Sequence[Json]:
+        """Return all legs of an interaction, in the order they ended."""
+        ...
+
+
+class Bindings(Protocol):
+    """Registrations, kept so that a restart does not lose the phones."""
+
+    def save(self, binding: StoredBinding) -> None:
+        """Queue it, replacing the one with the same aor and contact; returns at once, never raises."""
+        ...
+
+    def remove(self, aor: str, contact: str) -> None:
+        """Queue its removal; returns at once, never raises."""
+        ...
+
+    async def load(self, now: float) -> Sequence[StoredBinding]:
+        """Return those that have not expired, and forget the others."""
+        ...
+
+
+class Settings(Protocol):
+    """Secrets and facts of the installation: token signing key, master account id."""
+
+    async def get(self, name: str) -> str | None:
+        """Return the stored value."""
+        ...
+
+    async def set_once(self, name: str, value: str) -> str:
+        """Store durably unless there is one; return what is stored. Safe with several nodes."""
+        ...
+
+    async def set(self, name: str, value: str) -> None:
+        """Store durably, replacing what was there."""
+        ...
+
+
+class RevokedTokens(Protocol):
+    """Tokens that were deleted before they expired."""
+
+    async def revoke(self, token_id: str, expires_at: float) -> None:
+        """Remember durably until it expires (Unix seconds)."""
+        ...
+
+    async def is_revoked(self, token_id: str) -> bool:
+        """Tell, in microseconds, whether the token was revoked."""
+        ...
+
+
+class Store(Protocol):
+    """Everything one database holds."""
+
+    documents: Documents
+    journal: Journal
+    history: History
+    cdrs: Cdrs
+    bindings: Bindings
+    settings: Settings
+    revoked_tokens: RevokedTokens
+
+    async def close(self) -> None:
+        """Write what is queued and close. Repeating it does nothing."""
+        ...
