@@ -1,0 +1,55 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Each sets up .venv by itself.
+# Needed on the machine: Python 3.11 or later (with venv), make, git.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test check bench format lock clean
+
+help:
+	@echo "make demo    put two soft phones on a call and watch it happen"
+	@echo "make test    run the whole test suite"
+	@echo "make check   format, lint, types, layers and fast tests, under a minute"
+	@echo "make bench   measure; prints a table"
+	@echo "make format  rewrite the sources in house format"
+	@echo "make lock    renew requirements.lock from pyproject.toml"
+
+demo: $(READY)
+	@$(BIN)/offhook demo
+
+test: $(READY)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q -m "not slow"
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The lock holds versions and hashes only: no index, no address, no comment that names one.
+lock: $(READY)
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev --all-build-deps \
+	    --no-header --no-annotate --no-emit-options --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One stamp file says that .venv holds what the lock says; it is older than the lock when it does not.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "offhook needs Python 3.11 or later; found '$(PYTHON)'. Set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
