@@ -1,4 +1,4 @@
-"""Errors of the use cases; those of the store stand in storage.py and directory/errors.py.
+"""Errors of the use cases and of the ports behind them.
 
 AppError
 ├── StoreError
@@ -30,6 +30,57 @@ class AppError(OffhookError):
     """A use case could not do what was asked."""
 
     code: ClassVar[str] = "app-error"
+
+
+class StoreError(AppError):
+    """The store refused."""
+
+    code: ClassVar[str] = "store-error"
+
+
+class StorageLost(StoreError):
+    """Nothing can be stored now. Maps to 503; later operations work again when the disk does."""
+
+    code: ClassVar[str] = "storage-lost"
+
+
+class RevisionConflict(StoreError):
+    """The document is at another revision than the writer thought. Maps to 409, or 412 with If-Match."""
+
+    code: ClassVar[str] = "revision-conflict"
+
+
+class KeyTaken(StoreError):
+    """Another live document holds a unique key. Maps to a 400 that names the field."""
+
+    code: ClassVar[str] = "key-taken"
+
+    def __init__(self, kind: str, value: str, document_id: str) -> None:
+        super().__init__(kind, value, document_id)
+        self.kind = kind
+        self.value = value
+        self.document_id = document_id
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value!r} belongs to {self.document_id}"
+
+
+class AlreadyFinal(StoreError):
+    """A call has one final entry, and this one has it."""
+
+    code: ClassVar[str] = "already-final"
+
+
+class CallIdTaken(StoreError):
+    """A call with this id was accepted before: take another id."""
+
+    code: ClassVar[str] = "call-id-taken"
+
+
+class BadPageKey(StoreError):
+    """A start_key that no page ever carried. Maps to 400."""
+
+    code: ClassVar[str] = "bad-page-key"
 
 
 class UnknownDocument(AppError):
