@@ -5,11 +5,8 @@ credentials are strings that only an engine reads.
 """
 
 from enum import StrEnum
-from typing import Final
 
 import msgspec
-
-NO_SIDE: Final = ""
 
 
 class Party(StrEnum):
@@ -122,6 +119,9 @@ class RingStep(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoints: tuple[EndpointPlan, ...]
     timeout_s: float
+    hunt: str = ""
+    """Consecutive steps with the same non-empty word are other ways to the same destination (carriers):
+    once one of them says busy, declined or no answer, the rest of that hunt is skipped."""
 
 
 class PartyPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,84 @@
+"""Every interleaving of leg events, timers and requests, to a stated depth."""
+
+import copy
+import random
+
+import pytest
+
+from offhook.calls import Call, CallState
+
+from .calls_language import ModelEngine, assert_clean_end, plan, step, two_party_plan
+
+DEPTH = 9
+"""Inputs after `start` in the exhaustive walk; beyond it, random walks go on to the end."""
+
+PLANS = {
+    "one phone each": two_party_plan(),
+    "two phones, then one": plan(first=(step("a1", "a2"),), second=(step("b"),)),
+    "a carrier hunt": plan(
+        first=(step("a"),),
+        second=(step("g1", hunt="x", progress_timeout_s=5.0), step("g2", hunt="x"), step("v", delay_s=1.0)),
+    ),
+    "nobody to ring first": plan(second=(step("b"),)),
+    "nobody to ring second": plan(first=(step("a"),)),
+}
+
+
+def begin(call_plan) -> tuple[Call, ModelEngine]:
+    call, engine = Call(call_plan, 1000.0), ModelEngine()
+    engine.take(call.start(1000.0))
+    return call, engine
+
+
+def feed(call: Call, engine: ModelEngine, event, at: float) -> None:
+    engine.note(event)
+    engine.take(call.receive(event, at))
+    if call.state is CallState.ENDED:
+        assert_clean_end(call, engine)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_interleaving_keeps_the_promises(name: str) -> None:
+    seen: set[tuple] = set()
+    frontier = [begin(PLANS[name])]
+    steps = 0
+    for depth in range(DEPTH):
+        following = []
+        for call, engine in frontier:
+            for event in list(engine.possible_inputs()):
+                twin, twin_engine = copy.deepcopy(call), engine.copy()
+                feed(twin, twin_engine, event, 1001.0 + depth)
+                steps += 1
+                shape = shape_of(twin, twin_engine)
+                if twin.state is not CallState.ENDED and shape not in seen:
+                    seen.add(shape)
+                    following.append((twin, twin_engine))
+        frontier = following
+    assert steps or PLANS[name].first.steps == ()
+
+
+def shape_of(call: Call, engine: ModelEngine) -> tuple:
+    """What decides the future of a call: two histories with the same shape need not both be walked."""
+    return (
+        call.state,
+        call._step,
+        tuple((leg.leg_id, leg.state, leg.hangup_cause, leg.sip_code) for leg in call.legs.values()),
+        tuple(sorted(engine.legs.items())),
+        tuple(sorted(engine.timers)),
+        tuple(sorted(engine.joins)),
+        call.ending,
+    )
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_random_walks_end_once_and_clean(seed: int) -> None:
+    dice = random.Random(seed)
+    call, engine = begin(dice.choice(list(PLANS.values())))
+    for tick in range(200):
+        if call.state is CallState.ENDED:
+            break
+        events = list(engine.possible_inputs())
+        if len(events) > 1 and dice.random() < 0.9:
+            events.pop()  # requests to end are rarer than what phones do
+        feed(call, engine, dice.choice(events), 1001.0 + tick)
+    assert_clean_end(call, engine)
