@@ -6,9 +6,10 @@ from typing import Protocol
 import msgspec
 
 from offhook.calls.commands import EngineCommand
-from offhook.calls.events import CallInput
+from offhook.calls.events import LegEvent
 from offhook.calls.model import By, CallPlan, Ending, Leg, Times
 from offhook.directory.model import Document, DocumentKey, Json
+from offhook.kernel import Timer
 
 from .storage import (
     Bindings,
@@ -51,22 +52,48 @@ __all__ = [
     "StoredBinding",
     "StoredCall",
     "TimeRange",
+    "Timers",
+    "TraceLine",
 ]
 
 
 class Engine(Protocol):
-    """Rings, joins and ends legs. The suite in tests/contract/engines holds every adapter to the same words."""
+    """Rings, joins and ends legs. tests/contract/engines holds every adapter to the same words."""
 
-    async def start(self, report: Callable[[CallInput, str], None]) -> None:
-        """Open sockets; call `report(event, leg_id)` from the event loop for everything that happens."""
+    async def start(self, report: Callable[[LegEvent], None]) -> None:
+        """Open sockets; call `report` from the event loop, in order, for everything that happens to a leg."""
         ...
 
     def perform(self, command: EngineCommand) -> None:
         """Begin to do it and return at once; what comes of it is reported. Never raises."""
         ...
 
+    def trace(self, leg_id: str) -> Sequence[TraceLine]:
+        """Return the signalling of a recent leg, oldest first; empty if it is forgotten or was never heard of."""
+        ...
+
     async def stop(self) -> None:
         """End what is left within a few seconds and close."""
+        ...
+
+
+class TraceLine(msgspec.Struct, frozen=True):
+    """One signalling message of a leg."""
+
+    at: float
+    """Unix seconds."""
+    outgoing: bool
+    summary: str
+    """`INVITE`, `180 Ringing (INVITE)`."""
+    peer: str
+    """`udp:192.0.2.7:5060`"""
+
+
+class Timers(Protocol):
+    """Starts timers on the loop's clock, or on a virtual one."""
+
+    def start(self, delay_s: float, action: Callable[[], None]) -> Timer:
+        """Call `action` once after `delay_s`, unless the returned timer is cancelled before."""
         ...
 
 

@@ -57,7 +57,10 @@ class EndRequested(msgspec.Struct, frozen=True):
     hangup_cause: str = "ORIGINATOR_CANCEL"
 
 
-CallInput = LegRinging | LegAnswered | LegsJoined | LegEnded | TimerFired | EndRequested
+LegEvent = LegRinging | LegAnswered | LegsJoined | LegEnded
+"""What an engine reports."""
+
+CallInput = LegEvent | TimerFired | EndRequested
 
 # --- facts, in the order they happen: the journal's entries ----------------------------------------
 
@@ -109,3 +112,15 @@ class CallEnded(msgspec.Struct, frozen=True, tag="ended"):
 
 
 Fact = LegDialed | LegRang | LegPickedUp | CallBridged | LegOver | CallEnded
+
+_decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+
+
+def encode_fact(fact: Fact) -> bytes:
+    """Return the JSON a journal keeps: `{"type":"leg_ringing","leg_id":"…","sip_code":180}`."""
+    return msgspec.json.encode(fact)
+
+
+def decode_fact(data: bytes) -> Fact:
+    """Return the fact from a journal entry. Raises msgspec.DecodeError if it is none of ours."""
+    return _decoder.decode(data)

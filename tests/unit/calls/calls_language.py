@@ -114,7 +114,9 @@ class ModelEngine:
         for first, second in self.joins:
             if self.legs.get(first) == self.legs.get(second) == "answered":
                 yield LegsJoined(first, second)
-        for name in self.timers - {"ending"}:  # an engine keeps its bound; see test_an_engine_that_loses_a_leg
+        for name in self.timers - {
+            "ending"
+        }:  # an engine keeps its bound; see test_an_engine_that_loses_a_leg
             yield TimerFired(name)
         yield EndRequested(By.API)
 

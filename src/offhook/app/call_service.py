@@ -1,0 +1,389 @@
+"""Executes call plans: feeds the call machines, performs what they ask, keeps the journal.
+
+One CallService per node. It owns every live call from `accepted` (durable before `place` returns) to the
+final entry (stored with its history item and CDRs in one transaction, retried while the disk refuses).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from offhook.calls import Call, CallState
+from offhook.calls.call import Output
+from offhook.calls.commands import DialLeg, EngineCommand, StartTimer, StopTimer
+from offhook.calls.events import (
+    CallEnded,
+    CallInput,
+    EndRequested,
+    Fact,
+    LegEvent,
+    LegsJoined,
+    TimerFired,
+    decode_fact,
+    encode_fact,
+)
+from offhook.calls.model import By, CallPlan, Ending, Leg, LegState, Outcome
+from offhook.calls.replay import replay
+from offhook.kernel import Clock, Timer, iso8601_ms
+
+from .call_limits import CallLimits
+from .errors import AlreadyFinal, Draining, StorageLost
+from .ports import CallView, Engine, Journal, Json, StoredCall, Timers
+
+_log = structlog.get_logger("offhook.calls")
+
+FINISH_RETRY_S: Final = 1.0
+"""Pause before a final entry is tried again on a disk that refuses it."""
+
+Recorder = Callable[[CallView], tuple[Json | None, Sequence[Json]]]
+"""Makes the history item and the CDRs of a call that is over (app/planning)."""
+
+CallObserver = Callable[[CallView], None]
+"""Told once when a call was accepted and once when its final entry is stored (metrics)."""
+
+
+class LiveCall:
+    """One call in execution. Made by CallService.place."""
+
+    __slots__ = ("_answered", "_ended", "call", "sequence", "timers")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.sequence = 0
+        """Of the last journal entry; `accepted` is 0."""
+        self.timers: dict[str, Timer] = {}
+        self._answered: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    @property
+    def call_id(self) -> str:
+        """The plan's call id."""
+        return self.call.plan.call_id
+
+    def view(self) -> CallView:
+        """Return the call as it stands."""
+        return view_of(self.call)
+
+    async def first_answered_or_ended(self) -> CallView:
+        """Return once the first party answered (or sent early media that counts), or the call is over."""
+        if not self._first_is_reached() and not self._is_stored():
+            if self._answered is None:
+                self._answered = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._answered)
+        return self.view()
+
+    async def ended(self) -> CallView:
+        """Return once the final entry is stored."""
+        if not self._is_stored():
+            await asyncio.shield(self._stored())
+        return self.view()
+
+    def note_progress(self) -> None:
+        """Wake who waits for the first party."""
+        if self._answered is not None and not self._answered.done() and self._first_is_reached():
+            self._answered.set_result(None)
+
+    def note_stored(self) -> None:
+        """Wake everybody: the final entry is durable."""
+        for waiter in (self._stored(), self._answered):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    def _first_is_reached(self) -> bool:
+        return self.call.first is not None or self.call.early_media
+
+    def _is_stored(self) -> bool:
+        return self._ended is not None and self._ended.done()
+
+    def _stored(self) -> asyncio.Future[None]:
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+        return self._ended
+
+
+class CallService:
+    """The node's calls. `start()` once; `place` and the rest until `stop()`."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        journal: Journal,
+        timers: Timers,
+        clock: Clock,
+        limits: CallLimits,
+        record: Recorder,
+        observe_accepted: CallObserver = lambda view: None,
+        observe_ended: CallObserver = lambda view: None,
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._timers = timers
+        self._clock = clock
+        self._limits = limits
+        self._record = record
+        self._observe_accepted = observe_accepted
+        self._observe_ended = observe_ended
+        self._calls: dict[str, LiveCall] = {}
+        self._by_leg: dict[str, LiveCall] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    # --- life of the service ------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Settle what a crash left open, then open the engine."""
+        for stored in await self._journal.open_calls():
+            await self._settle_after_crash(stored)
+        await self._engine.start(self.report)
+
+    async def drain(self, bound_s: float) -> bool:
+        """Refuse new calls and wait for the live ones; return False if some were left at the bound."""
+        self._draining = True
+        deadline = self._clock.monotonic() + bound_s
+        while self._calls and self._clock.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        return not self._calls
+
+    async def stop(self) -> None:
+        """End every live call, wait for the final entries, close the engine."""
+        self._draining = True
+        for live in list(self._calls.values()):
+            self._feed(live, EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN"))
+        await self.drain(5.0)
+        await self._engine.stop()
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=5.0)
+
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether new calls are refused because the node goes down."""
+        return self._draining
+
+    # --- calls --------------------------------------------------------------------------------------
+
+    async def place(self, plan: CallPlan) -> LiveCall:
+        """Store the call as accepted, then begin to ring. Raises Overloaded, Draining, StorageLost, CallIdTaken."""
+        if self._draining:
+            raise Draining
+        self._limits.admit(len(self._calls), self._clock.monotonic())
+        accepted_at = self._clock.epoch()
+        live = LiveCall(Call(plan, accepted_at))
+        self._calls[plan.call_id] = live  # counted from now on
+        try:
+            await self._journal.accept(plan, accepted_at)
+        except BaseException:
+            del self._calls[plan.call_id]
+            raise
+        _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
+        self._observe_accepted(live.view())
+        self._carry_out(live, live.call.start(self._clock.epoch()))
+        return live
+
+    async def get(self, account_id: str, call_id: str) -> CallView | None:
+        """Return a live or finished call of the account, or None."""
+        live = self._calls.get(call_id)
+        if live is not None:
+            return live.view() if live.call.plan.account_id == account_id else None
+        stored = await self._journal.call(account_id, call_id)
+        return None if stored is None else view_of(await self._replayed(stored))
+
+    async def hang_up(self, account_id: str, call_id: str, by: By) -> bool:
+        """Begin to end a live call in whatever state it is; return False if there is none of that id."""
+        live = self._calls.get(call_id)
+        if live is None or live.call.plan.account_id != account_id:
+            return False
+        self._feed(live, EndRequested(by))
+        return True
+
+    def live(self, account_id: str) -> list[CallView]:
+        """Return the live calls of an account, oldest first."""
+        return [live.view() for live in self._calls.values() if live.call.plan.account_id == account_id]
+
+    def count(self) -> int:
+        """Return how many calls are live on this node."""
+        return len(self._calls)
+
+    async def timeline(self, account_id: str, call_id: str) -> list[Json] | None:
+        """Return what happened in order: journal entries, and the signalling if it is still remembered."""
+        stored = await self._journal.call(account_id, call_id)
+        if stored is None:
+            return None
+        entries = await self._journal.entries(call_id)
+        lines: list[tuple[float, Json]] = [(stored.accepted_at, {"what": "accepted"})]
+        for entry in entries:
+            fact = decode_fact(entry.fact)
+            lines.append((entry.at, {"what": _tag(fact), "sequence": entry.sequence} | _fields(fact)))
+        for leg_id in _leg_ids(stored.plan):
+            lines += [
+                (
+                    line.at,
+                    {
+                        "what": "sip",
+                        "leg_id": leg_id,
+                        "direction": "out" if line.outgoing else "in",
+                        "message": line.summary,
+                        "peer": line.peer,
+                    },
+                )
+                for line in self._engine.trace(leg_id)
+            ]
+        lines.sort(key=lambda line: line[0])
+        return [{"at": iso8601_ms(at)} | line for at, line in lines]
+
+    # --- the engine's side --------------------------------------------------------------------------
+
+    def report(self, event: LegEvent) -> None:
+        """Take an engine's event. Events of legs that nobody knows any more are logged and dropped."""
+        leg_id = event.first_leg_id if isinstance(event, LegsJoined) else event.leg_id
+        live = self._by_leg.get(leg_id)
+        if live is None:
+            _log.warning("event of an unknown leg", leg_id=leg_id, event=type(event).__name__)
+            return
+        self._feed(live, event)
+
+    def _feed(self, live: LiveCall, event: CallInput) -> None:
+        self._carry_out(live, live.call.receive(event, self._clock.epoch()))
+        live.note_progress()
+
+    def _carry_out(self, live: LiveCall, outputs: list[Output]) -> None:
+        """Do what the machine asked, in order. The last output of a call is its final fact."""
+        for output in outputs:
+            if isinstance(output, StartTimer):
+                self._start_timer(live, output)
+            elif isinstance(output, StopTimer):
+                timer = live.timers.pop(output.name, None)
+                if timer is not None:
+                    timer.cancel()
+            elif isinstance(output, EngineCommand):
+                if isinstance(output, DialLeg):
+                    self._by_leg[output.endpoint.leg_id] = live
+                self._engine.perform(output)
+            elif isinstance(output, CallEnded):
+                self._begin_to_finish(live, output)
+            else:
+                live.sequence += 1
+                self._journal.append(live.call_id, live.sequence, self._clock.epoch(), encode_fact(output))
+
+    def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
+        running = live.timers.get(command.name)
+        if running is not None:
+            running.cancel()
+        name = command.name
+
+        def fire() -> None:
+            live.timers.pop(name, None)
+            self._feed(live, TimerFired(name))
+
+        live.timers[name] = self._timers.start(command.delay_s, fire)
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def _begin_to_finish(self, live: LiveCall, fact: CallEnded) -> None:
+        for timer in live.timers.values():
+            timer.cancel()
+        live.timers.clear()
+        for leg_id in live.call.legs:
+            self._by_leg.pop(leg_id, None)
+        task = asyncio.get_running_loop().create_task(self._finish(live, fact), name=f"finish {live.call_id}")
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def _finish(self, live: LiveCall, fact: CallEnded) -> None:
+        view = live.view()
+        await self._store_end(view, live.sequence + 1, fact)
+        del self._calls[live.call_id]
+        live.note_stored()
+        ending = fact.ending
+        _log.info(
+            "call ended",
+            call_id=live.call_id,
+            outcome=ending.outcome.value,
+            by=ending.by.value,
+            hangup_cause=ending.hangup_cause,
+        )
+        self._observe_ended(view)
+
+    async def _store_end(self, view: CallView, sequence: int, fact: CallEnded) -> None:
+        """Store the final entry; while the disk refuses, wait and try again: the outcome must not be lost."""
+        history, cdrs = self._record(view)
+        call_id = view.plan.call_id
+        while True:
+            try:
+                await self._journal.finish(
+                    call_id, sequence, view.times.ended, encode_fact(fact), history, cdrs
+                )
+                return
+            except AlreadyFinal:
+                _log.error("a second final entry was refused", call_id=call_id)
+                return
+            except StorageLost as error:
+                _log.error("the end of a call cannot be stored yet", call_id=call_id, reason=str(error))
+                await asyncio.sleep(FINISH_RETRY_S)
+
+    # --- after a crash ------------------------------------------------------------------------------
+
+    async def _replayed(self, stored: StoredCall) -> Call:
+        entries = await self._journal.entries(stored.plan.call_id)
+        return replay(
+            stored.plan, stored.accepted_at, ((entry.at, decode_fact(entry.fact)) for entry in entries)
+        )
+
+    async def _settle_after_crash(self, stored: StoredCall) -> None:
+        """Give an open call of the process before its one outcome."""
+        now = self._clock.epoch()
+        call = await self._replayed(stored)
+        ending = Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause="CRASH")
+        for leg in call.legs.values():
+            _close_lost_leg(leg, now)
+        call.ending, call.state, call.times.ended = ending, CallState.ENDED, now
+        sequence = len(await self._journal.entries(stored.plan.call_id)) + 1
+        await self._store_end(view_of(call), sequence, CallEnded(ending))
+        _log.warning("call settled after a crash", call_id=stored.plan.call_id)
+
+
+def _close_lost_leg(leg: Leg, now: float) -> None:
+    if leg.state is LegState.ENDED:
+        return
+    leg.state, leg.ended_at, leg.hangup_cause = LegState.ENDED, now, "CRASH"
+
+
+_STATE_WORDS: Final = {
+    CallState.PLACED: "accepted",
+    CallState.RINGING_FIRST: "ringing_first",
+    CallState.RINGING_SECOND: "ringing_second",
+    CallState.JOINING: "joining",
+    CallState.BRIDGED: "bridged",
+    CallState.ENDING: "ending",
+    CallState.ENDED: "ended",
+}
+
+
+def view_of(call: Call) -> CallView:
+    """Return a call as it stands, for those outside."""
+    first_failed = call.first is None and call.ending is not None
+    return CallView(
+        plan=call.plan,
+        state=_STATE_WORDS[call.state],
+        legs=[leg for leg in call.legs.values() if leg.created_at],
+        times=call.times,
+        ending=call.ending,
+        first_hangup_cause=call.ending.hangup_cause if first_failed and call.ending else "",
+    )
+
+
+def _leg_ids(plan: CallPlan) -> list[str]:
+    steps = plan.first.steps + plan.second.steps
+    return [endpoint.leg_id for step in steps for endpoint in step.endpoints]
+
+
+def _tag(fact: Fact) -> str:
+    return str(fact.__struct_config__.tag)
+
+
+def _fields(fact: Fact) -> Json:
+    if isinstance(fact, CallEnded):
+        return {name: str(getattr(fact.ending, name)) for name in ("outcome", "party", "by", "hangup_cause")}
+    return {name: getattr(fact, name) for name in fact.__struct_fields__}
