@@ -1,4 +1,4 @@
-"""How many calls a node takes: standing, and per second. Refused calls cost nothing and say when to come again."""
+"""How many calls a node takes: standing, and per second. A refusal says when to come again."""
 
 from typing import Final
 

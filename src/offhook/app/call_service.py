@@ -130,6 +130,7 @@ class CallService:
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._idle = asyncio.Event()
 
     # --- life of the service ------------------------------------------------------------------------
 
@@ -142,10 +143,14 @@ class CallService:
     async def drain(self, bound_s: float) -> bool:
         """Refuse new calls and wait for the live ones; return False if some were left at the bound."""
         self._draining = True
-        deadline = self._clock.monotonic() + bound_s
-        while self._calls and self._clock.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        return not self._calls
+        if self._calls:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(bound_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                return False
+        return True
 
     async def stop(self) -> None:
         """End every live call, wait for the final entries, close the engine."""
@@ -165,7 +170,10 @@ class CallService:
     # --- calls --------------------------------------------------------------------------------------
 
     async def place(self, plan: CallPlan) -> LiveCall:
-        """Store the call as accepted, then begin to ring. Raises Overloaded, Draining, StorageLost, CallIdTaken."""
+        """Store the call as accepted, then begin to ring.
+
+        Raises Overloaded, Draining, StorageLost, CallIdTaken; then no phone rings and nothing is stored.
+        """
         if self._draining:
             raise Draining
         self._limits.admit(len(self._calls), self._clock.monotonic())
@@ -179,7 +187,8 @@ class CallService:
             raise
         _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
         self._observe_accepted(live.view())
-        self._carry_out(live, live.call.start(self._clock.epoch()))
+        if live.call.state is CallState.PLACED:  # not ended by a shutdown meanwhile
+            self._carry_out(live, live.call.start(self._clock.epoch()))
         return live
 
     async def get(self, account_id: str, call_id: str) -> CallView | None:
@@ -295,6 +304,8 @@ class CallService:
         view = live.view()
         await self._store_end(view, live.sequence + 1, fact)
         del self._calls[live.call_id]
+        if not self._calls:
+            self._idle.set()
         live.note_stored()
         ending = fact.ending
         _log.info(

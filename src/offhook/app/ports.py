@@ -57,6 +57,18 @@ __all__ = [
 ]
 
 
+class TraceLine(msgspec.Struct, frozen=True):
+    """One signalling message of a leg."""
+
+    at: float
+    """Unix seconds."""
+    outgoing: bool
+    summary: str
+    """`INVITE`, `180 Ringing (INVITE)`."""
+    peer: str
+    """`udp:192.0.2.7:5060`"""
+
+
 class Engine(Protocol):
     """Rings, joins and ends legs. tests/contract/engines holds every adapter to the same words."""
 
@@ -69,24 +81,12 @@ class Engine(Protocol):
         ...
 
     def trace(self, leg_id: str) -> Sequence[TraceLine]:
-        """Return the signalling of a recent leg, oldest first; empty if it is forgotten or was never heard of."""
+        """Return the signalling of a recent leg, oldest first; empty if it is forgotten."""
         ...
 
     async def stop(self) -> None:
         """End what is left within a few seconds and close."""
         ...
-
-
-class TraceLine(msgspec.Struct, frozen=True):
-    """One signalling message of a leg."""
-
-    at: float
-    """Unix seconds."""
-    outgoing: bool
-    summary: str
-    """`INVITE`, `180 Ringing (INVITE)`."""
-    peer: str
-    """`udp:192.0.2.7:5060`"""
 
 
 class Timers(Protocol):

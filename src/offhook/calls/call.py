@@ -482,6 +482,7 @@ _R1, _R2, _J, _B = CallState.RINGING_FIRST, CallState.RINGING_SECOND, CallState.
 _X, _END = CallState.ENDING, CallState.ENDED
 
 TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] = {
+    (CallState.PLACED, EndRequested): _to(Call._end_on_request, _END),
     (_R1, LegRinging): _to(Call._note_ringing, _R1),
     (_R1, LegAnswered): _to(Call._take_answer, _R1, _R2, _X),  # R1: a loser's late answer
     (_R1, LegEnded): _to(Call._lose_leg, _R1, _X, _END),
