@@ -1,0 +1,167 @@
+"""Documents and the keys by which they are found."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import apsw
+import msgspec
+
+from offhook.app.errors import KeyTaken, RevisionConflict
+from offhook.app.ports import Document, DocumentKey, Json
+
+from .writer import Writer
+
+Result = TypeVar("Result")
+Listings = Callable[[Callable[[apsw.Connection], Result]], Any]
+
+_COLUMNS: Final = "d.id, d.account_id, d.type, d.data, d.private, d.revision, d.created_at, d.modified_at"
+
+GET: Final = (
+    f"SELECT {_COLUMNS} FROM documents d WHERE account_id = ? AND id = ? AND type = ? AND deleted = 0"  # noqa: S608
+)
+
+FIND: Final = f"""
+SELECT {_COLUMNS} FROM document_keys k
+JOIN documents d ON d.account_id = k.account_id AND d.id = k.document_id
+WHERE k.kind = ? AND k.scope = ? AND k.value = ? AND d.deleted = 0
+ORDER BY d.created_at, d.id
+"""  # noqa: S608
+
+LIST: Final = f"""
+SELECT {_COLUMNS} FROM documents d
+WHERE account_id = ? AND type = ? AND id > ? AND deleted = 0 ORDER BY id LIMIT ?
+"""  # noqa: S608
+
+REVISION: Final = "SELECT revision FROM documents WHERE account_id = ? AND id = ?"
+
+HOLDER: Final = """
+SELECT document_id FROM document_keys
+WHERE kind = ? AND scope = ? AND value = ? AND is_unique = 1 AND (account_id, document_id) <> (?, ?)
+"""
+
+UPSERT: Final = """
+INSERT INTO documents (account_id, id, type, data, private, revision, created_at, modified_at, deleted)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (account_id, id) DO UPDATE SET type = excluded.type, data = excluded.data,
+    private = excluded.private, revision = excluded.revision, created_at = excluded.created_at,
+    modified_at = excluded.modified_at, deleted = excluded.deleted
+"""
+
+DROP_KEYS: Final = "DELETE FROM document_keys WHERE account_id = ? AND document_id = ?"
+ADD_KEY: Final = "INSERT OR IGNORE INTO document_keys VALUES (?, ?, ?, ?, ?, ?)"
+REMOVE: Final = "DELETE FROM documents WHERE account_id = ? AND id = ?"
+DROP_ACCOUNT_KEYS: Final = "DELETE FROM document_keys WHERE account_id = ?"
+DELETE_ACCOUNT: Final = (
+    "UPDATE documents SET deleted = 1, modified_at = ? WHERE account_id = ? AND deleted = 0"
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Json).decode
+
+
+class SqliteDocuments:
+    """The Documents port. Point reads take microseconds and run on the event loop; lists run in a thread."""
+
+    def __init__(self, writer: Writer, reader: apsw.Connection, listings: Listings[Any]) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._listings = listings
+
+    async def get(self, account_id: str, document_id: str, *, type: str) -> Document | None:
+        """Return the live document, or None."""
+        row = self._reader.execute(GET, (account_id, document_id, type)).fetchone()
+        return None if row is None else _document(row)
+
+    async def find(self, kind: str, value: str, *, scope: str = "") -> list[Document]:
+        """Return live documents by key, oldest first."""
+        return [_document(row) for row in self._reader.execute(FIND, (kind, scope, value))]
+
+    async def list(
+        self, account_id: str, *, type: str, after: str = "", limit: int | None = None
+    ) -> Sequence[Document]:
+        """Return live documents of a type by id."""
+        bindings = (account_id, type, after, -1 if limit is None else limit)
+        found: Sequence[Document] = await self._listings(
+            lambda connection: [_document(row) for row in connection.execute(LIST, bindings)]
+        )
+        return found
+
+    async def put(
+        self, document: Document, keys: Sequence[DocumentKey], *, expected_revision: str | None
+    ) -> Document:
+        """Store it durably and replace its keys; return it with its new revision."""
+        data, private = _encode(document.data), _encode(document.private)
+        revision = _next_revision(expected_revision, data + private)
+
+        place = (document.account_id, document.id)
+        times = (document.created_at, document.modified_at)
+        row = (*place, document.type, data, private, revision, *times, document.deleted)
+        wanted = [] if document.deleted else keys
+
+        def write(connection: apsw.Connection) -> None:
+            _check_revision(connection, document, expected_revision)
+            for key in wanted:
+                _check_key(connection, document, key)
+            connection.execute(UPSERT, row)
+            connection.execute(DROP_KEYS, place)
+            connection.executemany(ADD_KEY, [(k.kind, k.scope, k.value, *place, k.unique) for k in wanted])
+
+        await self._writer.run(write)
+        return msgspec.structs.replace(document, revision=revision)
+
+    async def remove(self, account_id: str, document_id: str, *, expected_revision: str) -> None:
+        """Delete it for good."""
+
+        def write(connection: apsw.Connection) -> None:
+            place = (account_id, document_id)
+            found = connection.execute(REVISION, place).get
+            if found != expected_revision:
+                raise RevisionConflict(document_id)
+            connection.execute(REMOVE, place)
+            connection.execute(DROP_KEYS, place)
+
+        await self._writer.run(write)
+
+    async def delete_account(self, account_id: str, *, deleted_at: float) -> int:
+        """Soft-delete the account and all its documents in one step; return how many there were."""
+
+        def write(connection: apsw.Connection) -> int:
+            connection.execute(DROP_ACCOUNT_KEYS, (account_id,))
+            connection.execute(DELETE_ACCOUNT, (deleted_at, account_id))
+            return connection.changes()
+
+        return await self._writer.run(write)
+
+
+def _check_revision(connection: apsw.Connection, document: Document, expected: str | None) -> None:
+    if connection.execute(REVISION, (document.account_id, document.id)).get != expected:
+        raise RevisionConflict(document.id)
+
+
+def _check_key(connection: apsw.Connection, document: Document, key: DocumentKey) -> None:
+    if not key.unique:
+        return
+    place = (document.account_id, document.id)
+    holder = connection.execute(HOLDER, (key.kind, key.scope, key.value, *place)).get
+    if holder is not None:
+        raise KeyTaken(key.kind, key.value, holder)
+
+
+def _next_revision(before: str | None, content: bytes) -> str:
+    """Return KAZOO's form, `N-` and 32 hex digits: N counts, the digits depend on the content."""
+    number = 1 if before is None else int(before.partition("-")[0]) + 1
+    return f"{number}-{hashlib.blake2b(content, digest_size=16).hexdigest()}"
+
+
+def _document(row: tuple[Any, ...]) -> Document:
+    return Document(
+        id=row[0],
+        account_id=row[1],
+        type=row[2],
+        data=_decode(row[3]),
+        private=_decode(row[4]),
+        revision=row[5],
+        created_at=row[6],
+        modified_at=row[7],
+    )

@@ -1,0 +1,118 @@
+"""The journal of calls, and in the same transaction what is projected from it: history and CDRs."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from offhook.app.errors import AlreadyFinal, CallIdTaken
+from offhook.app.ports import JournalEntry, Json, StoredCall
+from offhook.calls.model import CallPlan
+
+from .documents import Listings
+from .writer import Writer
+
+ACCEPT: Final = """
+INSERT INTO calls (call_id, account_id, authorizing_id, accepted_at, plan) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (call_id) DO NOTHING RETURNING number
+"""
+STATE: Final = "SELECT number, is_final FROM calls WHERE call_id = ?"
+APPEND: Final = """
+INSERT INTO journal (call_number, sequence, at, fact)
+SELECT number, ?, ?, ? FROM calls WHERE call_id = ? AND is_final = 0
+"""
+FINISH: Final = "INSERT INTO journal (call_number, sequence, at, fact, is_final) VALUES (?, ?, ?, ?, 1)"
+CLOSE: Final = "UPDATE calls SET is_final = 1 WHERE number = ?"
+ADD_HISTORY: Final = """
+INSERT INTO history (account_id, button_id, timestamp, data)
+SELECT account_id, authorizing_id, ?, ? FROM calls WHERE number = ?
+"""
+ADD_CDR: Final = """
+INSERT INTO cdrs (account_id, id, timestamp, interaction_id, owner_id, data)
+SELECT account_id, ?, ?, ?, ?, ? FROM calls WHERE number = ?
+"""
+OPEN_CALLS: Final = "SELECT plan, accepted_at, is_final FROM calls WHERE is_final = 0 ORDER BY number"
+CALL: Final = "SELECT plan, accepted_at, is_final FROM calls WHERE call_id = ? AND account_id = ?"
+ENTRIES: Final = """
+SELECT sequence, at, fact FROM journal
+WHERE call_number = (SELECT number FROM calls WHERE call_id = ?) ORDER BY sequence
+"""
+
+_encode = msgspec.json.Encoder().encode
+_decode_plan = msgspec.json.Decoder(CallPlan).decode
+
+
+class SqliteJournal:
+    """The Journal port."""
+
+    def __init__(self, writer: Writer, reader: apsw.Connection, listings: Listings[Any]) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._listings = listings
+
+    async def accept(self, plan: CallPlan, accepted_at: float) -> None:
+        """Store the call as open; return when it is durable."""
+        row = (plan.call_id, plan.account_id, plan.authorizing_id, accepted_at, _encode(plan))
+
+        def write(connection: apsw.Connection) -> None:
+            if connection.execute(ACCEPT, row).get is None:
+                raise CallIdTaken(plan.call_id)
+
+        await self._writer.run(write)
+
+    def append(self, call_id: str, sequence: int, at: float, fact: bytes) -> None:
+        """Queue an entry for the next group commit."""
+
+        def write(connection: apsw.Connection) -> None:
+            connection.execute(APPEND, (sequence, at, fact, call_id))
+            if not connection.changes():
+                raise LookupError(f"no open call {call_id} for entry {sequence}")
+
+        self._writer.post(write)
+
+    async def finish(
+        self, call_id: str, sequence: int, at: float, fact: bytes, history: Json | None, cdrs: Sequence[Json]
+    ) -> None:
+        """Store the final entry, its history item and its CDRs in one durable transaction."""
+        legs = [_cdr_row(cdr) for cdr in cdrs]
+
+        def write(connection: apsw.Connection) -> None:
+            number, is_final = connection.execute(STATE, (call_id,)).get or (None, False)
+            if number is None:
+                raise LookupError(f"no call {call_id}")
+            if is_final:
+                raise AlreadyFinal(call_id)
+            connection.execute(FINISH, (number, sequence, at, fact))
+            connection.execute(CLOSE, (number,))
+            if history is not None:
+                connection.execute(ADD_HISTORY, (history["timestamp"], _encode(history), number))
+            connection.executemany(ADD_CDR, [(*leg, number) for leg in legs])
+
+        await self._writer.run(write)
+
+    async def open_calls(self) -> Sequence[StoredCall]:
+        """Return calls without a final entry, oldest first."""
+        found: Sequence[StoredCall] = await self._listings(
+            lambda connection: [_call(row) for row in connection.execute(OPEN_CALLS)]
+        )
+        return found
+
+    async def call(self, account_id: str, call_id: str) -> StoredCall | None:
+        """Return a call of the account, open or final."""
+        row = self._reader.execute(CALL, (call_id, account_id)).fetchone()
+        return None if row is None else _call(row)
+
+    async def entries(self, call_id: str) -> Sequence[JournalEntry]:
+        """Return what is known of a call, in order."""
+        rows = self._reader.execute(ENTRIES, (call_id,))
+        return [JournalEntry(sequence=sequence, at=at, fact=fact) for sequence, at, fact in rows]
+
+
+def _call(row: tuple[Any, ...]) -> StoredCall:
+    return StoredCall(plan=_decode_plan(row[0]), accepted_at=row[1], is_final=bool(row[2]))
+
+
+def _cdr_row(cdr: Json) -> tuple[str, int, str, str, bytes]:
+    owner_id = cdr.get("custom_channel_vars", {}).get("owner_id", "")
+    return cdr["id"], cdr["timestamp"], cdr.get("interaction_id", ""), owner_id, _encode(cdr)
