@@ -1,0 +1,203 @@
+"""Settings: one TOML file, and an OFFHOOK_… variable for each key; the variable wins."""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from offhook.kernel import OffhookError
+
+PREFIX: Final = "OFFHOOK_"
+CONFIG_VARIABLE: Final = "OFFHOOK_CONFIG"
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class SettingsInvalid(OffhookError):
+    """At least one setting is wrong. Carries one line per fault, each naming the key."""
+
+    code: ClassVar[str] = "settings-invalid"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The effective settings of one node. `key` in the file is `OFFHOOK_KEY` in the environment."""
+
+    http_host: str = "127.0.0.1"
+    """Address of the API; `0.0.0.0` to serve other machines."""
+    http_port: Port = 8000
+    sip_host: str = "0.0.0.0"  # noqa: S104 - phones are on other machines; unauthenticated requests get nothing
+    """Address for SIP over UDP and TCP."""
+    sip_port: Port = 5060
+    """0 lets the system choose (printed at start)."""
+    sip_advertise: str = ""
+    """IP address that peers reach us at, for Via, Contact and SDP; empty: found from the routing table."""
+    sip_tls_port: Port = 0
+    data_dir: str = "var"
+    """Folder for SQLite, media and recordings."""
+    database_url: str = ""
+    """`sqlite:///path`; empty: offhook.sqlite in data_dir."""
+    nats_url: str = ""
+    master_api_key: str = ""
+    """64 hex digits: the master account's API key at first start; empty: one is made and printed."""
+    master_realm: str = ""
+    """Realm of the master account at first start; empty: one is made."""
+    media: Literal["rtp-io", "rtpengine", "direct"] = "rtp-io"
+    media_ports: str = "20000-29999"
+    """First and last UDP port of the relay."""
+    websocket_port: Port = 0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    webhook_allow: str = ""
+    sip_uri_allow: str = ""
+    """Hosts that a SIP URI contact may name, separated by commas; empty: none."""
+    token_ttl_s: Annotated[int, Meta(ge=1)] = 3600
+    rate_bucket: Count = 100
+    """Tokens per address and account; 0 = no limit."""
+    rate_refill: Annotated[float, Meta(gt=0)] = 10.0
+    """Tokens per second."""
+    calls_per_second: Annotated[float, Meta(ge=0)] = 0.0
+    """Calls this node starts per second; 0 = no limit."""
+    calls_max: Count = 0
+    """Calls that may stand on this node; 0 = no limit."""
+    sip_rate_per_address: Annotated[float, Meta(ge=0)] = 0.0
+    """SIP messages per second and address; 0 = no limit."""
+    websockets_per_address: Count = 0
+    drain_s: Annotated[float, Meta(ge=0)] = 30.0
+    """How long SIGTERM waits for live calls."""
+    max_duration_s: Annotated[float, Meta(ge=1)] = 14_400.0
+    """A joined call is ended after this long: a forgotten leg costs money."""
+
+    @property
+    def media_port_range(self) -> tuple[int, int]:
+        """Return the first and last port of the relay."""
+        first, _, last = self.media_ports.partition("-")
+        return int(first), int(last)
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Return where the database lies."""
+        if self.database_url:
+            return Path(self.database_url.removeprefix("sqlite:///"))
+        return Path(self.data_dir) / "offhook.sqlite"
+
+    @property
+    def sip_uri_hosts(self) -> frozenset[str]:
+        """Return the hosts a SIP URI contact may name, in lower case."""
+        return frozenset(_words(self.sip_uri_allow))
+
+
+_UNAVAILABLE: Final = {
+    "sip_tls_port": "SIP over TLS is not in this version; leave it out",
+    "nats_url": "several nodes over NATS are not in this version; leave it out",
+    "websocket_port": "websockets are not in this version; leave it out",
+}
+_WITHOUT_EFFECT: Final = {
+    "webhook_allow": "webhooks are not in this version: it has no effect",
+    "websockets_per_address": "websockets are not in this version: it has no effect",
+}
+_SECRET: Final = frozenset({"master_api_key"})
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Return the effective settings. Raises SettingsInvalid naming every wrong key, or the file's fault."""
+    values = _from_file(path)
+    faults = []
+    for name in environment:
+        key = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        if key not in Settings.__struct_fields__:
+            faults.append(f"{name}: no such setting")
+        else:
+            values[key] = environment[name]
+    settings = _convert(values, faults)
+    faults += _faults_of(settings)
+    if faults:
+        raise SettingsInvalid(faults)
+    return settings
+
+
+def warnings_of(settings: Settings) -> list[str]:
+    """Return one line per setting that is set and has no effect."""
+    return [f"{PREFIX}{key.upper()}: {why}" for key, why in _WITHOUT_EFFECT.items() if getattr(settings, key)]
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Return the settings as `offhook config show` prints them: secrets as ***."""
+    shown: dict[str, Any] = msgspec.to_builtins(settings)
+    for key in _SECRET:
+        if shown[key]:
+            shown[key] = "***"
+    shown["database_url"] = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", shown["database_url"])
+    return shown
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsInvalid([f"{path}: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid([f"{path}: {error}"]) from None
+
+
+def _convert(values: dict[str, Any], faults: list[str]) -> Settings:
+    """Convert key by key, so that every fault is named; wrong ones fall back to the default."""
+    good = {}
+    for key, value in values.items():
+        try:
+            msgspec.convert({key: value}, Settings, strict=False)
+            good[key] = value
+        except msgspec.ValidationError as error:
+            faults.append(f"{PREFIX}{key.upper()}: {error}")
+    return msgspec.convert(good, Settings, strict=False)
+
+
+def _faults_of(settings: Settings) -> list[str]:
+    faults = [f"{PREFIX}{key.upper()}: {why}" for key, why in _UNAVAILABLE.items() if getattr(settings, key)]
+    if settings.media == "rtpengine":
+        faults.append("OFFHOOK_MEDIA: rtpengine is not in this version; use rtp-io or direct")
+    if settings.database_url and not settings.database_url.startswith("sqlite:///"):
+        faults.append("OFFHOOK_DATABASE_URL: only sqlite:///PATH is in this version")
+    if settings.master_api_key and not re.fullmatch(r"[0-9a-f]{64}", settings.master_api_key):
+        faults.append("OFFHOOK_MASTER_API_KEY: must be 64 lower-case hex digits")
+    if not _is_port_range(settings.media_ports):
+        faults.append("OFFHOOK_MEDIA_PORTS: must be FIRST-LAST with room for at least 16 ports above 1023")
+    for key in ("sip_host", "sip_advertise"):
+        value = getattr(settings, key)
+        if value and not _is_address(value):
+            faults.append(f"{PREFIX}{key.upper()}: must be an IP address, not {value!r}")
+    return faults
+
+
+def _is_port_range(text: str) -> bool:
+    if not re.fullmatch(r"\d{4,5}-\d{4,5}", text):
+        return False
+    first, last = (int(port) for port in text.split("-"))
+    return first >= 1024 and first + 15 <= last <= 65535
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip().lower() for word in text.split(",") if word.strip()]
