@@ -213,8 +213,8 @@ class Settings(Protocol):
 class RevokedTokens(Protocol):
     """Tokens that were deleted before they expired."""
 
-    async def revoke(self, token_id: str, expires_at: float) -> None:
-        """Remember durably until it expires (Unix seconds)."""
+    async def revoke(self, token_id: str, *, expires_at: float, now: float) -> None:
+        """Remember durably until it expires; forget those that have (Unix seconds)."""
         ...
 
     async def is_revoked(self, token_id: str) -> bool:

@@ -6,7 +6,6 @@ from typing import Final
 import apsw
 
 from offhook.app.ports import StoredBinding
-from offhook.kernel import Clock
 
 from .writer import Writer
 
@@ -97,14 +96,12 @@ class SqliteSettings:
 class SqliteRevokedTokens:
     """The RevokedTokens port. Expired ones are forgotten whenever another is revoked."""
 
-    def __init__(self, writer: Writer, reader: apsw.Connection, clock: Clock) -> None:
+    def __init__(self, writer: Writer, reader: apsw.Connection) -> None:
         self._writer = writer
         self._reader = reader
-        self._clock = clock
 
-    async def revoke(self, token_id: str, expires_at: float) -> None:
+    async def revoke(self, token_id: str, *, expires_at: float, now: float) -> None:
         """Remember durably until it expires."""
-        now = self._clock.epoch()
 
         def write(connection: apsw.Connection) -> None:
             connection.execute(DROP_EXPIRED_TOKENS, (now,))

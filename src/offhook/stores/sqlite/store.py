@@ -3,9 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from offhook.kernel import Clock
-from offhook.system import SystemClock
-
 from .connections import open_reader, open_writer
 from .documents import SqliteDocuments
 from .journal import SqliteJournal
@@ -21,7 +18,7 @@ class SqliteStore:
     Use from the one event loop that opened it.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path) -> None:
         """Open or create the file and bring its schema up to date. Raises SchemaTooNew, apsw.Error."""
         self._writer = Writer(open_writer(path))
         self._reader = open_reader(path)
@@ -32,13 +29,13 @@ class SqliteStore:
         self.cdrs = SqliteCdrs(self._reader, self._listings)
         self.bindings = SqliteBindings(self._writer)
         self.settings = SqliteSettings(self._writer, self._reader)
-        self.revoked_tokens = SqliteRevokedTokens(self._writer, self._reader, clock)
+        self.revoked_tokens = SqliteRevokedTokens(self._writer, self._reader)
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path, *, clock: Clock | None = None) -> "SqliteStore":
+    async def open(cls, path: Path) -> "SqliteStore":
         """Open the file in a thread (a migration may take long)."""
-        return await asyncio.get_running_loop().run_in_executor(None, cls, path, clock or SystemClock())
+        return await asyncio.get_running_loop().run_in_executor(None, cls, path)
 
     async def close(self) -> None:
         """Write what is queued and close. Repeating it does nothing."""
