@@ -1,0 +1,1 @@
+"""The embedded engine: our own SIP core and a media relay, in one node."""

@@ -1,0 +1,367 @@
+"""The media relay that comes with offhook: RTPProxy (package rtp.io) in a child process.
+
+RTPProxy knows a session by a word and two tags. It takes `U` (with `&& L`) to open both ports, `L`/`U`
+with an address to say where a side receives, `P` and `S` to start and stop a player, `Q` and `D`.
+
+Two facts of RTPProxy carry the design. While a player runs towards a side, what the other side sends is
+dropped; so a session starts with a mute player, the gate, on each side, and joining is to stop both.
+A player takes its packet length from the last `z` given for the *other* side, and such a `z` also makes
+the relay repack; so `z` is given on opening and taken back, without a further command, on connecting.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from .relay import (
+    PCMA,
+    PCMU,
+    MediaError,
+    MediaRefused,
+    PlaybackFailed,
+    PreparedMedia,
+    RelayFull,
+    RelayLost,
+    RelayPort,
+    RelaySide,
+    ReportMediaError,
+    SessionStatistics,
+    SideStatistics,
+)
+from .relay_control import LOST, REPLY_BOUND_S, ControlChannel
+
+PROCESS_PROGRAM: Final = Path(__file__).with_name("relay_process.py")
+START_BOUND_S: Final = 10.0
+"""It takes 35 ms; a machine under full load has been seen to take two seconds to start an interpreter."""
+STOP_BOUND_S: Final = 2.0
+RESTART_DELAY_S: Final = 0.1
+RESTART_DELAY_MAX_S: Final = 5.0
+"""A relay that keeps dying is tried this often, for ever: calls fail meanwhile, with a clear error."""
+MAX_WAITING: Final = 8_192
+"""Commands that may wait: two seconds' worth of a busy relay. Beyond, new sessions are refused."""
+SEND_BUFFER_BYTES: Final = 1 << 20
+"""For the relay's replies: room for ten times MAX_IN_FLIGHT."""
+
+SAMPLES_PER_MS: Final = 8
+"""RTPProxy gives jitter in timestamp units; both our codecs count 8,000 a second."""
+PROTOCOL_VERSION: Final = "20040107"
+GATE: Final = "gate"
+GATE_PAYLOAD_TYPE: Final = 99
+"""A payload type RTPProxy has no packet size for: its player sends nothing, but holds the gate shut."""
+DEFAULT_PAYLOAD_TYPES: Final = f"{PCMU},{PCMA}"
+OPENING: Final = f"z20c{DEFAULT_PAYLOAD_TYPES}"
+"""Modifiers: packets of 20 ms, and the codecs that are in our offers."""
+STATISTICS: Final = "rtpa_nrcvd rtpa_nlost rtpa_javg"
+
+_log = structlog.get_logger("offhook.media")
+
+
+class _Session:
+    """One call's two ports, as we know them."""
+
+    __slots__ = ("ports", "session_id", "token")
+
+    def __init__(
+        self, session_id: str, token: str, ports: asyncio.Future[dict[RelaySide, RelayPort]]
+    ) -> None:
+        self.session_id = session_id
+        self.token = token  # of our own making: RTPProxy's protocol is words separated by spaces
+        self.ports = ports
+
+
+class RtpIoRelay:
+    """MediaRelay by rtp.io. `media_folder` holds the raw files of PreparedMedia and must be writable."""
+
+    def __init__(
+        self,
+        media_folder: Path,
+        *,
+        bind_address: str = "127.0.0.1",
+        advertised_address: str = "",
+        ports: tuple[int, int] = (20_000, 29_999),
+    ) -> None:
+        self._folder = media_folder
+        self._bind_address = bind_address
+        self._advertised_address = advertised_address or bind_address
+        self._port_min = ports[0] + ports[0] % 2  # RTP is even, RTCP the odd port above
+        self._port_max = ports[1] - 1 - (ports[1] - 1) % 2
+        if self._port_max - self._port_min < 2:
+            raise ValueError(f"media ports {ports[0]}-{ports[1]}: a session needs two pairs")
+        self._sessions: dict[str, _Session] = {}
+        self._opened = 0
+        self._channel: ControlChannel | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._report: ReportMediaError = _ignore
+
+    @property
+    def capacity(self) -> int:
+        """Return how many sessions the port range holds."""
+        return ((self._port_max - self._port_min) // 2 + 1) // 2
+
+    @property
+    def process_id(self) -> int | None:
+        """Return the process that carries the packets (for CPU accounting), or None while it is down."""
+        return self._process.pid if self._process is not None else None
+
+    def __len__(self) -> int:
+        """Return how many sessions are open."""
+        return len(self._sessions)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self, report: ReportMediaError) -> None:
+        """Bring the relay process up and keep it up. Raises RelayLost if it does not come up."""
+        self._report = report
+        (self._folder / f"{GATE}.{GATE_PAYLOAD_TYPE}").touch()
+        await self._spawn()
+        self._supervisor = asyncio.create_task(self._keep_alive(), name="media relay supervisor")
+
+    async def stop(self) -> None:
+        """End the relay process and all its sessions."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervisor
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self._fail_all(RelayLost("stopped"), reported=False)
+        await self._end_process()
+
+    async def _keep_alive(self) -> None:
+        delay = RESTART_DELAY_S
+        while True:
+            assert self._process is not None
+            if await self._process.wait() != 0:
+                _log.error("media relay ended", status=self._process.returncode)
+            self._lost("the relay process ended")
+            await asyncio.sleep(delay)
+            try:
+                await self._spawn()
+                delay = RESTART_DELAY_S
+            except MediaError as error:
+                _log.error("media relay does not start", error=str(error))
+                delay = min(2 * delay, RESTART_DELAY_MAX_S)
+
+    async def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", str(PROCESS_PROGRAM), str(theirs.fileno())),
+                *(self._bind_address, str(self._port_min), str(self._port_max)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                cwd=self._folder,
+                start_new_session=True,  # a terminal's Ctrl-C is for us: calls are drained first
+            )
+        loop = asyncio.get_running_loop()
+        _, channel = await loop.create_unix_connection(lambda: ControlChannel(self._lost), sock=ours)
+        channel.bound_replies(START_BOUND_S)
+        self._channel = channel
+        try:
+            version = await self._ask("V")
+        except RelayLost as error:
+            await self._end_process()
+            raise RelayLost("it did not start") from error
+        if version != PROTOCOL_VERSION:
+            raise RelayLost(f"it speaks version {version}")
+        channel.bound_replies(REPLY_BOUND_S)
+        _log.info("media relay started", pid=self._process.pid, ports=f"{self._port_min}-{self._port_max}")
+
+    async def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_BOUND_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def _lost(self, why: str) -> None:
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()  # it hangs, or its socket broke; the supervisor starts another
+        _log.error("media relay lost", why=why, sessions=len(self._sessions))
+        self._fail_all(RelayLost(why), reported=True)
+        channel.close()
+
+    def _fail_all(self, error: RelayLost, *, reported: bool) -> None:
+        sessions = list(self._sessions.values())
+        self._sessions.clear()
+        for session in sessions:
+            if not session.ports.done():
+                _fail(session.ports, error)
+            elif reported:
+                self._report(session.session_id, error)
+
+    # --- the port --------------------------------------------------------------------------------
+
+    async def open_leg(self, session_id: str, side: RelaySide) -> RelayPort:
+        """Return the port for one side; see MediaRelay."""
+        session = self._sessions.get(session_id) or self._open(session_id)
+        ports = await asyncio.shield(session.ports)
+        return ports[side]
+
+    def connect_leg(
+        self, session_id: str, side: RelaySide, host: str, port: int, payload_types: Sequence[int]
+    ) -> None:
+        """Say where a side receives; see MediaRelay."""
+        where = f"{host} {port}" if _is_ip_address(host) else "- 0"
+        verb = "L" if side is RelaySide.FIRST else "U"
+        codecs = ",".join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES
+        self._send(session_id, f"{verb}c{codecs}", f"{where} second first")
+
+    def play(self, session_id: str, side: RelaySide, media: PreparedMedia) -> None:
+        """Play to a side, over and over; see MediaRelay."""
+        session = self._sessions.get(session_id)
+        if session is None or self._channel is None:
+            return
+        command = f"P-1 {session.token} {media.name} session {side} {side.other}"
+
+        def replied(_command: str, reply: str) -> None:
+            if reply.startswith("E") and self._sessions.get(session_id) is session:
+                self.silence(session_id, side)  # the failed command has opened the gate
+                self._report(session_id, PlaybackFailed(media.name))
+
+        self._channel.send(command, replied)
+
+    def silence(self, session_id: str, side: RelaySide) -> None:
+        """Let a side hear nothing; see MediaRelay."""
+        self._send(session_id, "P-1", f"{GATE} {GATE_PAYLOAD_TYPE} {side} {side.other}")
+
+    def pass_through(self, session_id: str, side: RelaySide) -> None:
+        """Let a side hear the other; see MediaRelay."""
+        self._send(session_id, "S", f"{side} {side.other}")
+
+    def join(self, session_id: str) -> None:
+        """Let both hear each other; see MediaRelay."""
+        self.pass_through(session_id, RelaySide.FIRST)
+        self.pass_through(session_id, RelaySide.SECOND)
+
+    async def statistics(self, session_id: str) -> SessionStatistics:
+        """Return counts so far; see MediaRelay."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise MediaRefused("statistics", "an unknown session")
+        await asyncio.shield(session.ports)
+        queries = (
+            f"Q {session.token} first second {STATISTICS}",
+            f"Q {session.token} second first {STATISTICS}",
+            f"Q {session.token} first second",
+        )
+        first, second, totals = [await self._ask(query) for query in queries]
+        relayed, dropped = totals.split()[3:5]
+        return SessionStatistics(_side(first), _side(second), int(relayed), int(dropped))
+
+    def close(self, session_id: str) -> None:
+        """Free both ports; see MediaRelay."""
+        session = self._sessions.pop(session_id, None)
+        if session is not None and self._channel is not None:
+            self._channel.send(f"D {session.token} second first", _no_matter)
+
+    # --- commands --------------------------------------------------------------------------------
+
+    def _open(self, session_id: str) -> _Session:
+        if self._channel is None:
+            raise RelayLost("restarting" if self._supervisor is not None else "not started")
+        if len(self._sessions) >= self.capacity or self._channel.waiting > MAX_WAITING:
+            raise RelayFull(len(self._sessions))
+        self._opened += 1
+        session = _Session(session_id, f"s{self._opened}", asyncio.get_running_loop().create_future())
+        self._sessions[session_id] = session
+        self._channel.send(
+            f"U{OPENING} {session.token} - 0 second first && L{OPENING} - 0",
+            lambda command, reply: self._opened_or_refused(session, command, reply),
+        )
+        self.silence(session_id, RelaySide.FIRST)
+        self.silence(session_id, RelaySide.SECOND)
+        return session
+
+    def _opened_or_refused(self, session: _Session, command: str, reply: str) -> None:
+        halves = reply.split("&&")
+        if len(halves) == 2 and "-1" not in halves[1].split()[:1]:
+            numbers = [int(half.split()[0]) for half in halves]
+            ports = [RelayPort(self._advertised_address, number) for number in numbers]
+            if not session.ports.done():
+                session.ports.set_result(dict(zip(RelaySide, ports, strict=True)))
+            return
+        if self._sessions.get(session.session_id) is session:
+            self.close(session.session_id)  # the second port may be refused after the first was given
+        refused = MediaRefused(command, reply)
+        _fail(session.ports, RelayFull(len(self._sessions)) if _is_port_shortage(reply) else refused)
+
+    def _send(self, session_id: str, verb: str, rest: str) -> None:
+        session = self._sessions.get(session_id)
+        if session is None or self._channel is None:
+            return
+
+        def replied(command: str, reply: str) -> None:
+            if reply.startswith("E") and self._sessions.get(session_id) is session:
+                self._report(session_id, MediaRefused(command, reply))
+
+        self._channel.send(f"{verb} {session.token} {rest}", replied)
+
+    async def _ask(self, command: str) -> str:
+        if self._channel is None:
+            raise RelayLost("restarting")
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._channel.send(command, lambda _, reply: _resolve(answer, reply))
+        reply = await answer
+        if reply == LOST:
+            raise RelayLost("it gave no answer")
+        if reply.startswith("E"):
+            raise MediaRefused(command, reply)
+        return reply
+
+
+def _side(reply: str) -> SideStatistics:
+    received, lost, jitter = reply.split()
+    return SideStatistics(int(received), int(lost), float(jitter) / SAMPLES_PER_MS)
+
+
+def _is_port_shortage(reply: str) -> bool:
+    return reply.startswith("E7") or "&&" in reply
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
+
+
+def _resolve(future: asyncio.Future[str], reply: str) -> None:
+    if not future.done():
+        future.set_result(reply)
+
+
+def _fail(future: asyncio.Future[dict[RelaySide, RelayPort]], error: MediaError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody may wait for it any more; that is not a fault
+
+
+def _no_matter(_command: str, _reply: str) -> None:
+    """A session that is gone already is what we wanted."""
+
+
+def _ignore(_session_id: str, _error: MediaError) -> None:
+    """Nobody listens before start."""
