@@ -1,0 +1,52 @@
+"""Free ports on loopback, each given out once per test run."""
+
+import os
+import random
+import socket
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+
+_SINGLE: Final = range(10_000, 20_000)
+_BLOCKS: Final = range(20_000, 32_000)
+"""Both below 32768, where Linux takes ports for outgoing connections."""
+
+_seed = random.Random(os.getpid())
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """Return a port that is free for UDP and TCP."""
+    return free_block(1, within=_SINGLE)
+
+
+def free_rtp_port() -> int:
+    """Return an even port whose three neighbours are free too (RTCP, and SIPp's video echo)."""
+    return free_block(4, within=_SINGLE)
+
+
+def free_block(size: int, *, within: range = _BLOCKS) -> int:
+    """Return the first of `size` free ports in a row; even if size is."""
+    starts = range(within.start, within.stop - size, max(size, 1))
+    for _ in range(200):
+        start = starts[_seed.randrange(len(starts))]
+        block = range(start, start + size)
+        if _given.isdisjoint(block) and all(_is_free(port) for port in block):
+            _given.update(block)
+            return start
+    raise RuntimeError(f"no {size} free ports in a row in {within}")
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                return False
+    return True
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether some process has the port, for UDP or TCP."""
+    return not _is_free(port)

@@ -1,0 +1,92 @@
+"""An RTP endpoint that sends one tone and tells which tone it hears: audio checked by content."""
+
+import random
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from types import TracebackType
+from typing import Final, Self
+
+from .ports import HOST, free_rtp_port
+from .tones import RATE_HZ, WINDOW, decode_ulaw, encode_ulaw, is_tone, sine
+from .waiting import wait_for
+
+FRAME: Final = 160
+"""Samples in the 20 ms of one packet."""
+PCMU: Final = 0
+HEADER_OCTETS: Final = 12
+LATE_S: Final = 0.2
+"""A machine that stalls for longer loses packets instead of sending a burst."""
+
+
+class RtpEndpoint:
+    """Sends a tone in PCMU to whoever it is told, or to whoever sent to it first, and listens."""
+
+    def __init__(self, frequency_hz: float) -> None:
+        self.frequency_hz = frequency_hz
+        self.port = free_rtp_port()
+        self.received = 0
+        self.target: tuple[str, int] | None = None
+        self._heard: deque[bytes] = deque(maxlen=WINDOW // FRAME)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((HOST, self.port))
+        self._socket.settimeout(0.01)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"rtp-{self.port}")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._socket.close()
+
+    def send_to(self, host: str, port: int) -> None:
+        """Begin to send there."""
+        self.target = (host, port)
+
+    def hears(self, frequency_hz: float) -> bool:
+        """Tell whether the last half second was this tone, most of it."""
+        frames = list(self._heard)
+        if len(frames) < WINDOW // FRAME:
+            return False
+        return is_tone(frequency_hz, [decode_ulaw(octet) for frame in frames for octet in frame])
+
+    def wait_until_hears(self, frequency_hz: float, *, timeout_s: float = 5.0) -> None:
+        """Return once the tone is heard. Raises AssertionError if it is not heard in time."""
+        what = f"{frequency_hz:g} Hz at RTP port {self.port}"
+        wait_for(lambda: self.hears(frequency_hz), timeout_s=timeout_s, what=what)
+
+    def _run(self) -> None:
+        sequence, due = random.randrange(1 << 15), time.monotonic()
+        source = random.getrandbits(32)
+        while not self._stopped.is_set():
+            self._listen()
+            if self.target is None or time.monotonic() < due:
+                continue
+            self._send(sequence, source, self.target)
+            sequence += 1
+            due = max(due + FRAME / RATE_HZ, time.monotonic() - LATE_S)
+
+    def _send(self, sequence: int, source: int, target: tuple[str, int]) -> None:
+        first = sequence * FRAME
+        payload = bytes(map(encode_ulaw, sine(self.frequency_hz, first, FRAME)))
+        header = struct.pack("!BBHII", 0x80, PCMU, sequence & 0xFFFF, first & 0xFFFFFFFF, source)
+        self._socket.sendto(header + payload, target)
+
+    def _listen(self) -> None:
+        try:
+            packet, sender = self._socket.recvfrom(2048)
+        except (TimeoutError, ConnectionError):
+            return
+        if len(packet) <= HEADER_OCTETS or packet[1] & 0x7F != PCMU:
+            return
+        self.received += 1
+        self.target = self.target or sender
+        self._heard.append(packet[HEADER_OCTETS:])

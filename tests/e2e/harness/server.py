@@ -1,0 +1,118 @@
+"""`offhook serve` as a process of its own."""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .ports import HOST, free_block, free_port
+from .waiting import wait_for
+
+READY_S: Final = 20.0
+STOP_S: Final = 20.0
+MEDIA_PORTS: Final = 600
+"""Four for each leg: enough for 75 calls at once."""
+
+_ERROR: Final = re.compile(
+    r'"level": ?"(error|critical)"|\[(error|critical) *\]|Traceback \(most recent call last\)'
+)
+
+
+class Server:
+    """A server on free ports with an empty data folder. `stop` says whether it ended well."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.host = HOST
+        self.http_port = free_port()
+        self.sip_port = free_port()
+        self.api_key = secrets.token_hex(32)
+        self.log = folder / "server.log"
+        media = free_block(MEDIA_PORTS)
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("OFFHOOK_")} | {
+            "OFFHOOK_HTTP_HOST": HOST,
+            "OFFHOOK_HTTP_PORT": str(self.http_port),
+            "OFFHOOK_SIP_HOST": HOST,
+            "OFFHOOK_SIP_PORT": str(self.sip_port),
+            "OFFHOOK_DATA_DIR": str(folder / "data"),
+            "OFFHOOK_MEDIA_PORTS": f"{media}-{media + MEDIA_PORTS - 1}",
+            "OFFHOOK_MASTER_API_KEY": self.api_key,
+            "OFFHOOK_MASTER_REALM": "master.test",
+            "OFFHOOK_RATE_BUCKET": "0",
+            "OFFHOOK_LOG_LEVEL": "info",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    def start(self) -> None:
+        """Start it and return when it is ready."""
+        program = Path(sys.executable).with_name("offhook")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(program), "serve"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(lambda: self._is_ready() or self._has_ended(), timeout_s=READY_S, what="/readyz")
+        assert not self._has_ended(), f"the server ended at once:\n{self.log.read_text()}"
+
+    def stop(self) -> None:
+        """End it as a service manager does. Raises AssertionError unless it ends well and logged no error."""
+        process = self._running()
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"SIGTERM did not end the server in {STOP_S:g} s:\n{self.tail()}") from None
+        assert code == 0, f"the server ended with {code}:\n{self.tail()}"
+        assert not self.errors(), "\n".join(self.errors())
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if not self._has_ended():
+            self._running().kill()
+        self._running().wait()
+
+    def errors(self) -> list[str]:
+        """Return the lines of its log that tell of an error."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if _ERROR.search(line)]
+
+    def tail(self, lines: int = 40) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process
+
+    def _has_ended(self) -> bool:
+        return self._running().poll() is not None
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/readyz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
