@@ -74,7 +74,9 @@ def receive(
     actions: str = "",
 ) -> str:
     """Wait for a request; if it does not come within the time, go on at the label `otherwise`."""
-    attributes = [f'request="{request}"', 'rrs="true"']
+    attributes = [f'request="{request}"']
+    if request == "INVITE":
+        attributes.append('rrs="true"')  # keeps its Contact as [next_url]; fails on a message without one
     if within_ms:
         attributes.append(f'timeout="{within_ms}" ontimeout="{otherwise}"')
     if optional:
@@ -93,9 +95,11 @@ def receive_invite(*, actions: str = "") -> str:
     return receive("INVITE", actions=remember + actions)
 
 
-def receive_response(status: int, *, optional: bool = False) -> str:
-    """Wait for a response to our own request."""
-    return f'<recv response="{status}" rrs="true" optional="{str(optional).lower()}"/>'
+def receive_response(status: int, *, optional: bool = False, opens_dialog: bool = False) -> str:
+    """Wait for a response to our own request; one that opens a dialog gives [next_url]."""
+    flags = {"optional": optional, "rrs": opens_dialog}
+    attributes = "".join(f' {name}="true"' for name, on in flags.items() if on)
+    return f'<recv response="{status}"{attributes}/>'
 
 
 # --- sending ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_S: Final = 0.02
 
 
-def wait_for(condition: Callable[[], T], *, timeout_s: float, what: str) -> T:
+def wait_for(condition: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
     """Return the first truthy value of `condition`, asked every 20 ms. Raises AssertionError in the end."""
     deadline = time.monotonic() + timeout_s
     while True:
