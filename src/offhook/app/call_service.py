@@ -188,7 +188,8 @@ class CallService:
         _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
         self._observe_accepted(live.view())
         if live.call.state is CallState.PLACED:  # not ended by a shutdown meanwhile
-            self._carry_out(live, live.call.start(self._clock.epoch()))
+            at = self._clock.epoch()
+            self._carry_out(live, live.call.start(at), at)
         return live
 
     async def get(self, account_id: str, call_id: str) -> CallView | None:
@@ -254,10 +255,11 @@ class CallService:
         self._feed(live, event)
 
     def _feed(self, live: LiveCall, event: CallInput) -> None:
-        self._carry_out(live, live.call.receive(event, self._clock.epoch()))
+        at = self._clock.epoch()
+        self._carry_out(live, live.call.receive(event, at), at)
         live.note_progress()
 
-    def _carry_out(self, live: LiveCall, outputs: list[Output]) -> None:
+    def _carry_out(self, live: LiveCall, outputs: list[Output], at: float) -> None:
         """Do what the machine asked, in order. The last output of a call is its final fact."""
         for output in outputs:
             if isinstance(output, StartTimer):
@@ -274,7 +276,7 @@ class CallService:
                 self._begin_to_finish(live, output)
             else:
                 live.sequence += 1
-                self._journal.append(live.call_id, live.sequence, self._clock.epoch(), encode_fact(output))
+                self._journal.append(live.call_id, live.sequence, at, encode_fact(output))
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)

@@ -1,0 +1,5 @@
+"""The `offhook` command."""
+
+from .main import main
+
+__all__ = ["main"]

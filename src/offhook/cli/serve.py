@@ -1,0 +1,65 @@
+"""`offhook serve`: one node from start to a drained end."""
+
+import asyncio
+import gc
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from offhook.bootstrap import Node, build_node
+from offhook.engines.embedded.relay import MediaError
+from offhook.logs import configure_logs
+from offhook.settings import Settings, warnings_of
+
+_log = structlog.get_logger("offhook")
+
+
+def run_server(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; return the exit status."""
+    configure_logs(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    for warning in warnings_of(settings):
+        _log.warning("setting without effect", setting=warning)
+    node = build_node(settings)
+    try:
+        await node.start()
+    except (OSError, MediaError) as error:
+        print(f"offhook: cannot start: {error}", file=sys.stderr)
+        await node.stop()
+        return 1
+    _announce(node, settings)
+    gc.collect()
+    gc.freeze()  # what was built at start stays: later collections need not look at it
+    await _signal_to_stop()
+    _log.info("draining", live_calls=node.calls.count(), bound_s=settings.drain_s)
+    if not await node.calls.drain(settings.drain_s):
+        _log.warning("calls are ended at the bound", live_calls=node.calls.count())
+    await node.stop()
+    _log.info("stopped")
+    return 0
+
+
+def _announce(node: Node, settings: Settings) -> None:
+    """Print what a person needs to begin; the API key only when it was made just now."""
+    master = node.master
+    if master.created:
+        print(f"master account  {master.account_id}")
+        print(f"API key         {master.api_key}   (shown once; keep it)")
+    host, port = node.http_address
+    print(f"API             http://{host}:{port}/v2/")
+    print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP)", flush=True)
+
+
+async def _signal_to_stop() -> None:
+    """Return at the first SIGTERM or SIGINT; a second SIGINT ends the process the hard way."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    loop.remove_signal_handler(signal.SIGINT)

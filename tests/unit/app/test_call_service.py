@@ -1,0 +1,238 @@
+"""The call service over the real store; the engine is a double, because no phone is the point here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from offhook.app.call_limits import CallLimits
+from offhook.app.call_service import CallService
+from offhook.app.errors import Draining, Overloaded, StorageLost
+from offhook.app.ports import CallView, TraceLine
+from offhook.app.timers import LoopTimers
+from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, JoinLegs
+from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.calls.model import By, CallPlan, Outcome
+from offhook.stores.sqlite import SqliteStore
+from offhook.system import SystemClock
+from tests.unit.calls.calls_language import step, two_party_plan
+
+ACCOUNT = "a" * 32
+
+
+class PhonesThatAnswer:
+    """Answers every leg at once, joins, and ends what it is told to end."""
+
+    def __init__(self, answers: bool = True) -> None:
+        self.answers = answers
+        self.performed: list[EngineCommand] = []
+        self.report: Callable[[LegEvent], None] = lambda event: None
+        self.stopped = False
+
+    async def start(self, report: Callable[[LegEvent], None]) -> None:
+        self.report = report
+
+    def perform(self, command: EngineCommand) -> None:
+        self.performed.append(command)
+        soon = asyncio.get_running_loop().call_soon
+        if isinstance(command, DialLeg):
+            soon(self.report, LegRinging(command.endpoint.leg_id))
+            if self.answers:
+                soon(self.report, LegAnswered(command.endpoint.leg_id, "PCMU"))
+        elif isinstance(command, JoinLegs):
+            soon(self.report, LegsJoined(command.first_leg_id, command.second_leg_id))
+        elif isinstance(command, HangUpLeg):
+            soon(self.report, LegEnded(command.leg_id, command.hangup_cause, 200))
+
+    def trace(self, leg_id: str) -> list[TraceLine]:
+        return []
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+def record(view: CallView):
+    plan = view.plan
+    assert view.ending is not None
+    history = {"id": plan.call_id[-8:], "timestamp": 63_876_500_000, "outcome": view.ending.outcome.value}
+    return history, []
+
+
+@asynccontextmanager
+async def given_service(tmp_path: Path, **options) -> AsyncIterator[tuple[CallService, PhonesThatAnswer]]:
+    store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+    engine = options.pop("engine", PhonesThatAnswer())
+    timers = LoopTimers(SystemClock())
+    limits = options.pop("limits", CallLimits(calls_max=0, calls_per_second=0))
+    service = CallService(
+        engine=engine, journal=options.pop("journal", store.journal), timers=timers,
+        clock=SystemClock(), limits=limits, record=record, **options,
+    )  # fmt: skip
+    await service.start()
+    try:
+        yield service, engine
+    finally:
+        await service.stop()
+        timers.stop()
+        await store.close()
+
+
+def run(scenario) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 20))
+
+
+def test_a_call_is_joined_ended_and_can_be_read_afterwards(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path) as (service, engine):
+            live = await service.place(two_party_plan())
+            view = await live.first_answered_or_ended()
+            assert view.times.first_answered
+            while live.view().state != "bridged":
+                await asyncio.sleep(0)
+            assert service.count() == 1
+            engine.report(LegEnded("b", "NORMAL_CLEARING", 200, by_peer=True))
+            view = await live.ended()
+            assert view.ending is not None
+            assert (view.ending.outcome, view.ending.by) == (Outcome.CONNECTED, By.CONTACT)
+            assert service.count() == 0
+            stored = await service.get(ACCOUNT, live.call_id)
+            assert stored is not None
+            assert stored.ending == view.ending
+            assert stored.times == view.times
+            assert [leg.leg_id for leg in stored.legs] == ["a", "b"]
+            timeline = await service.timeline(ACCOUNT, live.call_id)
+            assert timeline is not None
+            assert [line["what"] for line in timeline] == [
+                "accepted", "leg_dialed", "leg_ringing", "leg_answered", "leg_dialed", "leg_ringing",
+                "leg_answered", "bridged", "leg_ended", "leg_ended", "ended",
+            ]  # fmt: skip
+
+    run(scenario())
+
+
+def test_another_account_sees_nothing_of_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path, engine=PhonesThatAnswer(answers=False)) as (service, _):
+            live = await service.place(two_party_plan())
+            assert await service.get("f" * 32, live.call_id) is None
+            assert await service.timeline("f" * 32, live.call_id) is None
+            assert not await service.hang_up("f" * 32, live.call_id, By.API)
+            assert service.live("f" * 32) == []
+
+    run(scenario())
+
+
+def test_a_request_ends_a_ringing_call_as_canceled(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path, engine=PhonesThatAnswer(answers=False)) as (service, engine):
+            live = await service.place(two_party_plan())
+            assert await service.hang_up(ACCOUNT, live.call_id, By.VISITOR)
+            view = await live.ended()
+            assert view.ending is not None
+            assert (view.ending.outcome, view.ending.by) == (Outcome.CANCELED, By.VISITOR)
+            assert HangUpLeg("a", "ORIGINATOR_CANCEL") in engine.performed
+            assert not await service.hang_up(ACCOUNT, live.call_id, By.API)
+
+    run(scenario())
+
+
+def test_the_ring_timer_runs_on_the_loop(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path, engine=PhonesThatAnswer(answers=False)) as (service, _):
+            plan = two_party_plan()
+            first = plan.first.__class__(
+                side=plan.first.side, number="1001", steps=(step("a", timeout_s=0.1),)
+            )
+            live = await service.place(CallPlan(**{**_fields(plan), "first": first}))
+            view = await live.ended()
+            assert view.ending is not None
+            assert (view.ending.outcome, view.ending.hangup_cause) == (Outcome.NO_ANSWER, "NO_ANSWER")
+
+    run(scenario())
+
+
+def _fields(plan: CallPlan) -> dict:
+    return {name: getattr(plan, name) for name in plan.__struct_fields__}
+
+
+def test_limits_and_draining_refuse_before_anything_rings(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        limits = CallLimits(calls_max=1, calls_per_second=0)
+        async with given_service(tmp_path, engine=PhonesThatAnswer(False), limits=limits) as (
+            service,
+            engine,
+        ):
+            await service.place(two_party_plan())
+            with pytest.raises(Overloaded):
+                await service.place(two_party_plan(call_id="c2c-second"))
+            assert len(engine.performed) == 1
+            await service.stop()
+            with pytest.raises(Draining):
+                await service.place(two_party_plan(call_id="c2c-third"))
+            assert engine.stopped
+
+    run(scenario())
+
+
+def test_a_shutdown_ends_live_calls_with_one_true_outcome(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path, engine=PhonesThatAnswer(answers=False)) as (service, _):
+            live = await service.place(two_party_plan())
+            await service.stop()
+            view = await live.ended()
+            assert view.ending is not None
+            assert (view.ending.outcome, view.ending.by) == (Outcome.PLATFORM_ERROR, By.PLATFORM)
+
+    run(scenario())
+
+
+def test_a_call_that_a_crash_left_open_gets_its_outcome_at_the_next_start(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        await store.journal.accept(two_party_plan(), 1_700_000_000.0)
+        await store.close()
+        async with given_service(tmp_path) as (service, _):
+            view = await service.get(ACCOUNT, "c2c-test")
+            assert view is not None
+            assert view.ending is not None
+            assert view.ending.outcome is Outcome.PLATFORM_ERROR
+
+    run(scenario())
+
+
+class DiskThatFails:
+    """The real journal, whose final writes fail a number of times."""
+
+    def __init__(self, journal, failures: int) -> None:
+        self._journal, self._failures = journal, failures
+
+    def __getattr__(self, name: str):
+        return getattr(self._journal, name)
+
+    async def finish(self, *arguments) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise StorageLost("disk full")
+        await self._journal.finish(*arguments)
+
+
+def test_the_outcome_waits_for_a_disk_that_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offhook.app.call_service.FINISH_RETRY_S", 0.01)
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        journal = DiskThatFails(store.journal, failures=3)
+        async with given_service(tmp_path, engine=PhonesThatAnswer(False), journal=journal) as (service, _):
+            live = await service.place(two_party_plan())
+            await service.hang_up(ACCOUNT, live.call_id, By.API)
+            assert (await live.ended()).ending is not None
+            stored = await store.journal.call(ACCOUNT, live.call_id)
+            assert stored is not None
+            assert stored.is_final
+        await store.close()
+
+    run(scenario())
