@@ -1,0 +1,46 @@
+"""From a request to a CallPlan, and the answers and records that KAZOO clients expect.
+
+`read_connect` / `read_quickcall` understand a request, `plan_connect` / `plan_quickcall` make the plan.
+Planning is deterministic: same documents, registrations, random numbers and time, same plan.
+"""
+
+from .connect import plan_connect
+from .errors import (
+    BadNumberFilter,
+    BadOption,
+    CallRestricted,
+    ContactMissing,
+    ContactNotAllowed,
+    NumberInvalid,
+    PlanRefused,
+    SipUriNotAllowed,
+    TargetCallUnknown,
+)
+from .options import ConnectRequest, QuickcallRequest, read_connect, read_quickcall
+from .originate_answer import quickcall_failure, visitor_answer
+from .planned import Planned, Planning
+from .quickcall import plan_quickcall
+from .rings import Binding
+
+__all__ = [
+    "BadNumberFilter",
+    "BadOption",
+    "Binding",
+    "CallRestricted",
+    "ConnectRequest",
+    "ContactMissing",
+    "ContactNotAllowed",
+    "NumberInvalid",
+    "PlanRefused",
+    "Planned",
+    "Planning",
+    "QuickcallRequest",
+    "SipUriNotAllowed",
+    "TargetCallUnknown",
+    "plan_connect",
+    "plan_quickcall",
+    "quickcall_failure",
+    "read_connect",
+    "read_quickcall",
+    "visitor_answer",
+]

@@ -1,0 +1,77 @@
+"""The documents of one account, as a plan sees them: each is read once, and only of this account."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from offhook.app.ports import Document, Documents
+from offhook.directory.model import GLOBAL_ACCOUNT
+
+from .numbers import normalise
+
+MAX_PATTERN_CALLFLOWS: Final = 2_000
+"""Callflows looked at for patterns: a plan must stay within milliseconds even in the largest account."""
+
+
+class AccountDirectory:
+    """Reads documents and remembers them for the length of one plan."""
+
+    def __init__(self, documents: Documents, account: Document) -> None:
+        self.account = account
+        self.account_id = account.id
+        self.realm = str(account.data.get("realm", ""))
+        self._documents = documents
+        self._seen: dict[tuple[str, str], Document | None] = {}
+        self._callflows: Sequence[Document] | None = None
+
+    async def get(self, type: str, document_id: object) -> Document | None:
+        """Return a live document of the account, or None."""
+        if not isinstance(document_id, str) or not document_id:
+            return None
+        key = (type, document_id)
+        if key not in self._seen:
+            self._seen[key] = await self._documents.get(self.account_id, document_id, type=type)
+        return self._seen[key]
+
+    async def owner_of(self, device: Document) -> Document | None:
+        """Return the user a device belongs to."""
+        return await self.get("user", device.data.get("owner_id"))
+
+    async def devices_of(self, user: Document) -> list[Document]:
+        """Return the devices a user owns, oldest first."""
+        found = await self._documents.find("owner_id", user.id, scope=self.account_id)
+        return [document for document in found if document.type == "device"]
+
+    async def callflow_of_number(self, number: str) -> Document | None:
+        """Return the callflow that has exactly this number, as given or normalised."""
+        for spelling in dict.fromkeys((number, normalise(number))):
+            for document in await self._documents.find("callflow_number", spelling, scope=self.account_id):
+                return document
+        return None
+
+    async def callflows(self) -> Sequence[Document]:
+        """Return the callflows of the account, by id."""
+        if self._callflows is None:
+            self._callflows = await self._documents.list(
+                self.account_id, type="callflow", limit=MAX_PATTERN_CALLFLOWS
+            )
+        return self._callflows
+
+    async def first_public_number(self) -> str:
+        """Return the account's first `+…` number, or an empty string."""
+        for callflow in await self.callflows():
+            for number in callflow.data.get("numbers") or ():
+                if isinstance(number, str) and number.startswith("+"):
+                    return number
+        return ""
+
+    async def resources_of_account(self) -> Sequence[Document]:
+        """Return the account's own carriers."""
+        return await self._documents.list(self.account_id, type="resource")
+
+    async def resources_above(self) -> list[Document]:
+        """Return the carriers of the accounts above, nearest first, then the installation's."""
+        found: list[Document] = []
+        ancestors = [account_id for account_id in self.account.private.get("tree") or () if account_id]
+        for account_id in [*reversed(ancestors), GLOBAL_ACCOUNT]:
+            found += await self._documents.list(account_id, type="resource")
+        return found

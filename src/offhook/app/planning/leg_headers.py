@@ -1,0 +1,107 @@
+"""Header fields of the INVITE of a leg: identity, auto-answer, ringtone, privacy, and the custom ones."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from offhook.app.ports import Json
+
+from .numbers import uri_user
+from .profile import CallerId, object_at, text_at
+from .rings import DeviceRing, Headers
+
+PRESENCE_HEADER: Final = "X-KAZOO-Presence-ID"
+"""Tells a phone or proxy under which identity the leg is seen by BLF lamps."""
+AUTO_ANSWER_ALERT: Final = "intercom"
+"""KAZOO's Alert-Info for auto-answer, unless a ringtone is configured (kazoo-behaviour 13.3)."""
+ANONYMOUS: Final = CallerId("Anonymous", "anonymous")
+ANONYMOUS_URI: Final = "sip:anonymous@anonymous.invalid"
+"""RFC 3323 section 4.1.1.3."""
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,128}")
+_OWN: Final = frozenset(
+    (
+        "via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m", "content-length", "l",
+        "content-type", "c", "route", "record-route", "max-forwards", "authorization", "proxy-authorization",
+        "require", "proxy-require", "supported", "k", "content-encoding", "e",
+    )
+)  # fmt: skip
+"""Fields the SIP stack itself writes: a second one would break the dialog. Documents that name them are
+refused when saved; those that came in another way are left out here."""
+
+
+def merge_headers(*layers: Headers) -> Headers:
+    """Return the fields of all layers; a later one replaces an earlier one of the same name."""
+    merged: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        for name, value in layer:
+            merged[name.lower()] = (name, value)
+    return tuple(merged.values())
+
+
+def custom_headers(data: Mapping[str, Any], *, direction: str) -> Headers:
+    """Return the custom_sip_headers of a document that go out (flat ones too) or came in.
+
+    Names that the stack owns or that are no token, and values with line breaks, are left out.
+    """
+    headers = object_at(data, "custom_sip_headers")
+    chosen: Json = object_at(headers, direction)
+    if direction == "out":
+        flat = {name: value for name, value in headers.items() if not isinstance(value, Mapping)}
+        chosen = {**flat, **chosen}
+    return tuple((name, str(value)) for name, value in chosen.items() if _is_sendable(name, value))
+
+
+def _is_sendable(name: str, value: object) -> bool:
+    return (
+        isinstance(value, str | int | float)
+        and _TOKEN.fullmatch(name) is not None
+        and name.lower() not in _OWN
+        and not any(character in str(value) for character in "\r\n\0")
+    )
+
+
+def device_headers(ring: DeviceRing, *, presence_id: str, auto_answer: bool, is_internal: bool) -> Headers:
+    """Return the fields that a phone of the account gets."""
+    device = ring.device.data
+    aor = f"sip:{uri_user(ring.profile.sip_username)}@{ring.profile.realm}"
+    own: list[tuple[str, str]] = [("X-KAZOO-AOR", aor)] if ring.profile.sip_username else []
+    if text_at(device, "sip.invite_format") in ("", "contact") and not ring.address:
+        own.append(("X-KAZOO-INVITE-FORMAT", "contact"))
+    if presence_id:
+        own.append((PRESENCE_HEADER, presence_id))
+    if auto_answer:
+        own.append(("Call-Info", f"<sip:{ring.profile.realm}>;answer-after=0"))
+    tone = ring.alert_info or _ringtone(ring, is_internal=is_internal)
+    if tone or auto_answer:
+        own.append(("Alert-Info", tone or AUTO_ANSWER_ALERT))
+    sip = object_at(device, "sip")
+    return merge_headers(tuple(own), custom_headers(sip, direction="out"), ring.headers)
+
+
+def _ringtone(ring: DeviceRing, *, is_internal: bool) -> str:
+    value = ring.profile.setting("ringtones.internal" if is_internal else "ringtones.external")
+    return value if isinstance(value, str) else ""
+
+
+def asserted_identity(caller: CallerId, realm: str) -> tuple[str, str]:
+    """Return P-Asserted-Identity (RFC 3325): who calls, for a trunk that is trusted to keep it."""
+    return "P-Asserted-Identity", f"{_quoted(caller.name)}<sip:{uri_user(caller.number)}@{realm}>"
+
+
+def _quoted(name: str) -> str:
+    if not name:
+        return ""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}" '
+
+
+def hide_caller(caller: CallerId, privacy: str) -> tuple[CallerId, Headers]:
+    """Return what From shows under a privacy setting, and the Privacy field (RFC 3323)."""
+    if privacy == "full":
+        return ANONYMOUS, (("Privacy", "id"),)
+    if privacy == "name":
+        return CallerId(ANONYMOUS.name, caller.number), (("Privacy", "id"),)
+    if privacy == "number":
+        return CallerId(caller.name, ANONYMOUS.number), (("Privacy", "id"),)
+    return caller, ()

@@ -1,0 +1,94 @@
+"""From a number dialled in the account to things to ring: exact number, pattern, no_match; then the flow."""
+
+from typing import Final
+
+from offhook.app.ports import Document
+from offhook.kernel import Random
+
+from .account_directory import AccountDirectory
+from .errors import CallRestricted
+from .flow import Walk
+from .flow_modules import follow
+from .numbers import apply_dial_plan, is_reconcilable, normalise
+from .patterns import captures_group, first_capture
+from .phones import Phones
+from .profile import CallForward, Profile, texts_at
+from .rings import CallerEdit, Route
+
+NO_MATCH: Final = "no_match"
+MAX_FORWARDS: Final = 3
+"""Forwards of forwards followed: two phones forwarded to each other must not spin."""
+
+
+class Router:
+    """Routes numbers inside one account."""
+
+    def __init__(self, phones: Phones, random: Random) -> None:
+        self.phones = phones
+        self.directory: AccountDirectory = phones.directory
+        self.random = random
+
+    async def route(
+        self,
+        number: str,
+        *,
+        payer: Profile,
+        caller_number: str = "",
+        caller_edit: CallerEdit | None = None,
+        forwards_left: int = MAX_FORWARDS,
+    ) -> Route:
+        """Return how a number is reached.
+
+        payer is who dials it: whose call_restriction, outbound flags and caller ids apply where the call
+        leaves the account. Raises CallRestricted.
+        """
+        found = await self._find(number)
+        if found is None:
+            return Route(number=number, words=f"no callflow for {number}, and none for {NO_MATCH}")
+        callflow, captured, words = found
+        walk = Walk(
+            router=self,
+            number=number,
+            captured=captured,
+            payer=payer,
+            caller_number=caller_number,
+            caller_edit=caller_edit or CallerEdit(),
+            forwards_left=forwards_left,
+        )
+        walk.say(words)
+        await follow(walk, callflow.data.get("flow"))
+        return walk.route()
+
+    async def _find(self, number: str) -> tuple[Document, str, str] | None:
+        """Return the callflow, what its pattern captured, and the words for it."""
+        exact = await self.directory.callflow_of_number(number) if number != NO_MATCH else None
+        if exact is not None:
+            return exact, "", f"callflow {number}"
+        for callflow in await self.directory.callflows():
+            for pattern in texts_at(callflow.data, "patterns"):
+                captured = first_capture(pattern, number)
+                if captured is not None:
+                    return callflow, captured if captures_group(pattern) else "", f"callflow {pattern}"
+        fallback = await self.directory.callflow_of_number(NO_MATCH)
+        return (fallback, "", f"callflow {NO_MATCH}") if fallback is not None else None
+
+    async def route_forward(self, walk: Walk, forward: CallForward, forwarder: Profile) -> Route:
+        """Return how the number is reached that a device is forwarded to; who forwards pays."""
+        number = normalise(apply_dial_plan(forward.number.strip(), forwarder.merged("dial_plan")))
+        try:
+            return await self.route(
+                number,
+                payer=forwarder,
+                caller_number=walk.caller_number,
+                caller_edit=walk.caller_edit if forward.keep_caller_id else _own_caller(forwarder, number),
+                forwards_left=walk.forwards_left - 1,
+            )
+        except CallRestricted as refusal:
+            walk.fail("OUTGOING_CALL_BARRED")
+            return Route(number=number, cause="OUTGOING_CALL_BARRED", words=str(refusal))
+
+
+def _own_caller(forwarder: Profile, number: str) -> CallerEdit:
+    external = forwarder.caller_id("external")
+    shown = external if is_reconcilable(number) and external.number else forwarder.internal_caller_id
+    return CallerEdit(name=shown.name, number=shown.number)
