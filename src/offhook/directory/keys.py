@@ -1,0 +1,133 @@
+"""By which keys a document is found, and what KAZOO says when a key is taken."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from .faults import Faults, add_fault
+from .model import Document, DocumentKey
+
+REALM: Final = "realm"
+ACCOUNT_NAME: Final = "account_name"
+API_KEY: Final = "api_key"
+PARENT: Final = "parent"
+ANCESTOR: Final = "ancestor"
+USERNAME: Final = "username"
+CREDENTIALS: Final = "credentials"
+HOTDESK_ID: Final = "hotdesk_id"
+SIP_USERNAME: Final = "sip_username"
+DEVICE_IP: Final = "device_ip"
+MAC_ADDRESS: Final = "mac_address"
+OWNER_ID: Final = "owner_id"
+CALLFLOW_NUMBER: Final = "callflow_number"
+CALLFLOW_PATTERN: Final = "callflow_pattern"
+ACCOUNT_NUMBER: Final = "account_number"
+
+
+def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
+    """Return the keys of a valid document. realm is the account's, needed for devices.
+
+    | kind | of | value | scope | unique |
+    |---|---|---|---|---|
+    | realm, account_name, api_key | account | lower case; its letters and digits; private | | yes |
+    | parent, ancestor | account | id of the account above; of each account above | | |
+    | username | user | lower case | account | yes |
+    | credentials | user | what `private["credentials"]` holds per method | account | |
+    | hotdesk_id | user | | account | yes |
+    | sip_username | device | lower case | realm | yes |
+    | device_ip | device with method `ip` | | | yes |
+    | mac_address | device | hex digits | account | yes |
+    | owner_id | device | id of the user | account | |
+    | callflow_number | callflow | as stored, hence normalised | account | yes |
+    | callflow_pattern | callflow | | account | |
+    | account_number | callflow | its numbers that begin with `+` | | |
+    """
+    make = _KEYS.get(document.type)
+    return [] if make is None else list(dict.fromkeys(make(document, realm)))
+
+
+def normal_account_name(name: str) -> str:
+    """Return an account's name as it is compared: lower case, only letters and digits."""
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def taken_fault(kind: str, value: str, holder: Document | None = None) -> Faults:
+    """Return KAZOO's fault for a unique key that another document holds."""
+    field, message = _TAKEN.get(kind, (kind, "{value} is in use"))
+    document_id = holder.id if holder is not None else ""
+    name = _text(holder.data.get("name")) if holder is not None else ""
+    faults: Faults = {}
+    text = message.format(value=value, id=document_id, name=name).rstrip()
+    add_fault(faults, tuple(field.split(".")), "unique", text, cause=value)
+    return faults
+
+
+_TAKEN: Final = {
+    REALM: ("realm", "Account realm already in use"),
+    ACCOUNT_NAME: ("name", "Account name already in use"),
+    USERNAME: ("username", "Username must be unique within account"),
+    HOTDESK_ID: ("hotdesk.id", "Hotdesk id already in use"),
+    SIP_USERNAME: ("sip.username", "SIP credentials already in use"),
+    DEVICE_IP: ("sip.ip", "SIP IP already in use"),
+    MAC_ADDRESS: ("mac_address", "MAC address already in use"),
+    CALLFLOW_NUMBER: ("numbers", "Number {value} exists in callflow {id} {name}"),
+}
+
+Keys = Iterator[DocumentKey]
+
+
+def _account_keys(document: Document, _realm: str) -> Keys:
+    if realm := _text(document.data.get("realm")):
+        yield DocumentKey(kind=REALM, value=realm.lower())
+    if name := normal_account_name(_text(document.data.get("name"))):
+        yield DocumentKey(kind=ACCOUNT_NAME, value=name)
+    if api_key := _text(document.private.get("api_key")):
+        yield DocumentKey(kind=API_KEY, value=api_key)
+    tree = document.private.get("tree") or ()
+    for ancestor in tree:
+        yield DocumentKey(kind=ANCESTOR, value=ancestor, unique=False)
+    if tree:
+        yield DocumentKey(kind=PARENT, value=tree[-1], unique=False)
+
+
+def _user_keys(document: Document, _realm: str) -> Keys:
+    scope = document.account_id
+    if username := _text(document.data.get("username")):
+        yield DocumentKey(kind=USERNAME, value=username.lower(), scope=scope)
+    for stored in (document.private.get("credentials") or {}).values():
+        yield DocumentKey(kind=CREDENTIALS, value=stored, scope=scope, unique=False)
+    if hotdesk_id := _text((document.data.get("hotdesk") or {}).get("id")):
+        yield DocumentKey(kind=HOTDESK_ID, value=hotdesk_id, scope=scope)
+
+
+def _device_keys(document: Document, realm: str) -> Keys:
+    sip = document.data.get("sip") or {}
+    if username := _text(sip.get("username")):
+        domain = _text(sip.get("realm")) or realm
+        yield DocumentKey(kind=SIP_USERNAME, value=username.lower(), scope=domain.lower())
+    if sip.get("method") == "ip" and _text(sip.get("ip")):
+        yield DocumentKey(kind=DEVICE_IP, value=sip["ip"])
+    if mac_address := "".join(c for c in _text(document.data.get("mac_address")).lower() if c.isalnum()):
+        yield DocumentKey(kind=MAC_ADDRESS, value=mac_address, scope=document.account_id)
+    if owner_id := _text(document.data.get("owner_id")):
+        yield DocumentKey(kind=OWNER_ID, value=owner_id, scope=document.account_id, unique=False)
+
+
+def _callflow_keys(document: Document, _realm: str) -> Keys:
+    for number in document.data.get("numbers") or ():
+        yield DocumentKey(kind=CALLFLOW_NUMBER, value=number, scope=document.account_id)
+        if number.startswith("+"):
+            yield DocumentKey(kind=ACCOUNT_NUMBER, value=number, unique=False)
+    for pattern in document.data.get("patterns") or ():
+        yield DocumentKey(kind=CALLFLOW_PATTERN, value=pattern, scope=document.account_id, unique=False)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+_KEYS: Final[dict[str, Callable[[Document, str], Keys]]] = {
+    "account": _account_keys,
+    "user": _user_keys,
+    "device": _device_keys,
+    "callflow": _callflow_keys,
+}

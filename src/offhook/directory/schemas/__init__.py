@@ -1,0 +1,36 @@
+"""The JSON Schemas of everything a client may send, by name."""
+
+from typing import Final
+
+from .accounts import ACCOUNT
+from .callflows import CALLFLOW, MODULES
+from .clicktocalls import CLICKTOCALL, CONNECT, QUICKCALL
+from .devices import DEVICE
+from .fields import Schema
+from .logins import API_AUTH, USER_AUTH
+from .resources import RESOURCE
+from .users import USER
+
+DOCUMENTS: Final[dict[str, Schema]] = {
+    "account": ACCOUNT,
+    "user": USER,
+    "device": DEVICE,
+    "callflow": CALLFLOW,
+    "resource": RESOURCE,
+    "clicktocall": CLICKTOCALL,
+}
+"""By document type."""
+
+REQUESTS: Final[dict[str, Schema]] = {
+    "connect": CONNECT,
+    "quickcall": QUICKCALL,
+    "user_auth": USER_AUTH,
+    "api_auth": API_AUTH,
+}
+"""Options and credentials: checked, never stored."""
+
+SCHEMAS: Final[dict[str, Schema]] = (
+    DOCUMENTS | REQUESTS | {f"callflows.{module}": schema for module, schema in MODULES.items()}
+)
+
+__all__ = ["DOCUMENTS", "REQUESTS", "SCHEMAS", "Schema"]
