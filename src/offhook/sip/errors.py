@@ -2,7 +2,9 @@
 
 SipError
 ├── RemoteMalformed        the peer's fault: answer with `status`, or drop
-└── LocalHeaderInjection   our caller's fault: a line break where none may be
+├── LocalHeaderInjection   our caller's fault: a line break where none may be
+├── LocalDialogOver        our caller's fault: a request in a dialog that is over or not yet confirmed
+└── LocalOverload          no room for another transaction or dialog
 """
 
 from typing import TYPE_CHECKING
@@ -52,3 +54,25 @@ class LocalHeaderInjection(SipError):
 
     def __str__(self) -> str:
         return f"line break, NUL or bad name in {self.where}"
+
+
+class LocalDialogOver(SipError):
+    """A request was to be sent in a dialog that is over, or not yet confirmed."""
+
+    code = "sip-dialog-over"
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(call_id)
+        self.call_id = call_id
+
+    def __str__(self) -> str:
+        return f"the dialog of {self.call_id} cannot carry a request now"
+
+
+class LocalOverload(SipError):
+    """The core holds as many transactions or dialogs as it may. Maps to HTTP 503."""
+
+    code = "sip-overload"
+
+    def __str__(self) -> str:
+        return "no room for another SIP transaction or dialog"

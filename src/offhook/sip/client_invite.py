@@ -1,0 +1,319 @@
+"""An INVITE of ours from the first packet to the end: forks, challenges, CANCEL and its crossings.
+
+RFC 3261 9.1, 13.2 and RFC 6026. Whatever happens, the caller is told once: InviteAnswered, or
+InviteEnded when nothing of it is left at the far end (or the far end has been silent for 64*T1).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from offhook.kernel import Timer
+
+from .client_request import STATUS_OF_CAUSE, ClientRequest
+from .commands import EndReason, HeaderLines, InviteRequest
+from .config import MAX_FORK_DIALOGS
+from .credentials import Login, answer_to_challenge
+from .dialogs import Dialog, DialogState, contact_of
+from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress
+from .message import Headers, Request, Response
+from .transaction_tables import Input, State
+from .transactions import ClientTransaction
+
+if TYPE_CHECKING:
+    from .client_side import ClientSide
+
+
+class InviteState(StrEnum):
+    """What the caller was told."""
+
+    PENDING = "pending"
+    """Nothing final yet; answers, failures and timeouts move it on."""
+    ANSWERED = "answered"
+    """InviteAnswered was queued; the dialog goes on by itself."""
+    ENDED = "ended"
+    """InviteEnded was queued."""
+
+
+class ClientInvite:
+    """The handle of invite(). `context` is free for the caller; the rest is to be read only."""
+
+    __slots__ = (
+        "_abandon_timer",
+        "_authorization",
+        "_cancel_reason",
+        "_cancel_sent",
+        "_forks",
+        "_has_provisional",
+        "_rounds",
+        "_sent",
+        "_side",
+        "_surplus",
+        "call_id",
+        "cancel_cause",
+        "context",
+        "cseq",
+        "local_tag",
+        "request",
+        "state",
+        "transaction",
+    )
+
+    transaction: ClientTransaction
+    _sent: Request
+
+    def __init__(self, side: ClientSide, request: InviteRequest, *, call_id: str, local_tag: str) -> None:
+        self._side = side
+        self.request = request
+        self.call_id = call_id
+        self.local_tag = local_tag
+        self.cseq = request.cseq
+        self.state = InviteState.PENDING
+        self.context: object = None
+        self.cancel_cause: EndCause | None = None
+        """CANCELED after cancel(), TIMEOUT after timer C; then InviteAnswered never comes."""
+        self._cancel_reason: EndReason | None = None
+        self._cancel_sent = False
+        self._has_provisional = False
+        self._abandon_timer: Timer | None = None
+        self._authorization: HeaderLines = ()
+        self._rounds = 0
+        self._forks: dict[str, Dialog] = {}
+        self._surplus = 0
+
+    def start(self, now: float) -> None:
+        """Send the INVITE (again, when a challenge is answered)."""
+        core = self._side.core
+        self._sent = core.build(
+            self.request,
+            call_id=self.call_id,
+            tag=self.local_tag,
+            cseq=self.cseq,
+            authorization=self._authorization,
+        )
+        self._has_provisional = False
+        self.transaction = core.layer.send(self._sent, self.request.flow, self, now)
+
+    # --- what the transaction tells ---
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """Sort by class."""
+        status = response.status
+        if status < 200:
+            self._on_provisional(response, now)
+        elif status < 300:
+            self.on_success(response, now)
+        elif transaction is self.transaction:
+            self._on_refusal(response, now)
+
+    def on_failure(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
+        """No final answer: give up, but clean up after a late 2xx for as long as one may come."""
+        self._side.watch_for_stray(self, transaction.branch, now)
+        self._drop_early()
+        if self._surplus == 0:
+            self._end(STATUS_OF_CAUSE[cause], cause)
+
+    def on_forgotten(self, transaction: ClientTransaction) -> None:
+        """No 2xx can be repeated any more: drop the ACKs, and forks that came to nothing."""
+        if transaction is not self.transaction:
+            return
+        self._drop_early()
+        for dialog in self._forks.values():
+            if dialog.invite_cseq == self.cseq:
+                dialog.ack = None
+        self._forks = {}
+
+    def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
+        """Timer C: it has only rung, for minutes."""
+        self._cancel(EndCause.TIMEOUT, EndReason("SIP", 408, "Request Timeout"), now)
+
+    def _on_provisional(self, response: Response, now: float) -> None:
+        self._has_provisional = True
+        if self.cancel_cause is not None:
+            self._send_cancel(now)
+            return
+        if response.status == 100:
+            return
+        if response.to_tag:
+            self._fork(response)
+        self._side.core.events.append(InviteProgress(self, response, has_session(response)))
+
+    def on_success(self, response: Response, now: float) -> None:
+        """A 2xx: the first one answers; a repeated one gets its ACK again; a surplus one ACK and BYE."""
+        dialog = self._forks.get(response.to_tag)
+        if dialog is not None and dialog.state is not DialogState.EARLY:
+            if dialog.ack is not None:
+                self._side.core.layer.transmit(*dialog.ack)
+            return
+        dialog = self._fork(response)
+        if dialog is None:
+            return  # a fork beyond the bound: it hangs up when no ACK comes
+        self._stop_abandon_timer()
+        self._confirm(dialog, response)
+        if self.state is InviteState.PENDING and self.cancel_cause is None:
+            self.state = InviteState.ANSWERED
+            dialog.is_reported = True
+            self._side.core.events.append(InviteAnswered(self, dialog, response))
+        else:
+            self._hang_up(dialog, now)
+
+    def _on_refusal(self, response: Response, now: float) -> None:
+        self._stop_abandon_timer()
+        self._drop_early()
+        if self.state is not InviteState.PENDING:
+            return
+        if response.status in (401, 407) and self.cancel_cause is None:
+            login = Login.of(self.request)
+            answer = answer_to_challenge(
+                response, self._sent, login, self._side.core.random, rounds=self._rounds
+            )
+            if answer is not None:
+                self._rounds += 1
+                self.cseq += 1
+                self._authorization = (answer,)
+                self.start(now)
+                return
+        self._end(response.status, EndCause.REJECTED, response)
+
+    def _end(self, status: int, cause: EndCause, response: Response | None = None) -> None:
+        """Tell the caller, unless it was told."""
+        self._stop_abandon_timer()
+        if self.state is not InviteState.PENDING:
+            return
+        self.state = InviteState.ENDED
+        if self.cancel_cause is not None:
+            cause = self.cancel_cause
+            if response is None:
+                status = 408 if cause is EndCause.TIMEOUT else 487
+        reason = response.reason if response is not None else ""
+        self._side.core.events.append(InviteEnded(self, status, reason, response, cause))
+
+    # --- CANCEL ---
+
+    def cancel(self, reason: EndReason | None, now: float) -> None:
+        """Give up the INVITE; it waits for a provisional answer first (9.1)."""
+        if self.state is InviteState.ANSWERED:
+            self._take_back_answer(now)
+        elif self.state is InviteState.PENDING and self.cancel_cause is None:
+            self._cancel(EndCause.CANCELED, reason, now)
+
+    def _take_back_answer(self, now: float) -> None:
+        """Turn an answer that the caller has not seen yet into a crossing."""
+        events = self._side.core.events
+        for event in events:
+            if isinstance(event, InviteAnswered) and event.invite is self:
+                events.remove(event)
+                self.state = InviteState.PENDING
+                self.cancel_cause = EndCause.CANCELED
+                event.dialog.is_reported = False
+                self._hang_up(event.dialog, now)
+                return
+
+    def _cancel(self, cause: EndCause, reason: EndReason | None, now: float) -> None:
+        self.cancel_cause = cause
+        self._cancel_reason = reason
+        if self._has_provisional:
+            self._send_cancel(now)
+
+    def _send_cancel(self, now: float) -> None:
+        if self._cancel_sent or self.transaction.state is not State.PROCEEDING:
+            return
+        self._cancel_sent = True
+        core = self._side.core
+        request = ClientRequest(
+            core, self._build_cancel, lambda *_: None, flow=self.transaction.flow, login=None
+        )
+        request.start(now, branch=self.transaction.branch)
+        self._abandon_timer = core.wheel.start(
+            now + core.config.give_up, partial(self._abandon, self.transaction)
+        )
+
+    def _build_cancel(self, authorization: HeaderLines) -> Request:
+        """Return the CANCEL: the INVITE's Request-URI, Route, From, To, Call-ID and CSeq number (9.1)."""
+        invite = self._sent
+        headers = Headers()
+        for name in ("Max-Forwards", "Route", "From", "To", "Call-ID"):
+            for line in invite.headers.lines(name):
+                headers.add(name, line)
+        headers.add("CSeq", f"{self.cseq} CANCEL")
+        if self._cancel_reason is not None:
+            headers.add("Reason", str(self._cancel_reason))
+        return Request("CANCEL", invite.uri, headers)
+
+    def _abandon(self, transaction: ClientTransaction, now: float) -> None:
+        if transaction.state in (State.CALLING, State.PROCEEDING):
+            transaction.apply(Input.ABANDON, None, now)
+
+    def _stop_abandon_timer(self) -> None:
+        if self._abandon_timer is not None:
+            self._abandon_timer.cancel()
+            self._abandon_timer = None
+
+    # --- dialogs ---
+
+    def _fork(self, response: Response) -> Dialog | None:
+        """Return the dialog of a response, made if it is new; None beyond the bound."""
+        core = self._side.core
+        tag = response.to_tag
+        dialog = self._forks.get(tag)
+        if dialog is not None:
+            return dialog
+        if len(self._forks) >= MAX_FORK_DIALOGS:
+            core.statistics["forks_refused"] += 1
+            return None
+        dialog = Dialog(
+            call_id=self.call_id,
+            local=self._sent.headers.get("From") or "",
+            local_tag=self.local_tag,
+            remote=response.headers.get("To") or "",
+            remote_tag=tag,
+            local_cseq=self.cseq,
+            remote_cseq=-1,
+            remote_target=contact_of(response) or self.request.request_uri,
+            route_set=tuple([str(route) for route in reversed(response.record_route)]),
+            flow=self.transaction.flow,
+            contact=self._sent.headers.get("Contact") or "",
+            is_caller=True,
+        )
+        dialog.same_flow = self.request.same_flow
+        dialog.login = Login.of(self.request)
+        self._forks[tag] = dialog
+        core.add_dialog(dialog)
+        return dialog
+
+    def _confirm(self, dialog: Dialog, response: Response) -> None:
+        """Make an early dialog a confirmed one; target and route set come from the 2xx (13.2.2.4)."""
+        dialog.state = DialogState.CONFIRMED
+        dialog.remote_target = contact_of(response) or dialog.remote_target
+        dialog.route_set = tuple([str(route) for route in reversed(response.record_route)])
+        dialog.invite_cseq = self.cseq
+        dialog.authorization = self._authorization
+        dialog.needs_ack = True
+
+    def _hang_up(self, dialog: Dialog, now: float) -> None:
+        """Answer a 2xx nobody waits for with ACK and BYE; the end of the INVITE waits for that."""
+        self._surplus += 1
+        self._side.core.statistics["surplus_answers"] += 1
+        dialog.on_surplus_over = self._surplus_over
+        self._side.send_ack(dialog, b"", now)
+        reason = self._cancel_reason
+        self._side.bye(dialog, now, () if reason is None else (("Reason", str(reason)),))
+
+    def _surplus_over(self, now: float) -> None:
+        self._surplus -= 1
+        if self._surplus == 0 and self.cancel_cause is not None:
+            self._end(487, self.cancel_cause)
+
+    def _drop_early(self) -> None:
+        core = self._side.core
+        for tag, dialog in list(self._forks.items()):
+            if dialog.state is DialogState.EARLY:
+                del self._forks[tag]
+                core.drop_dialog(dialog)
+
+
+def has_session(response: Response) -> bool:
+    """Tell whether a response carries a session description."""
+    return bool(response.body) and response.content_type == "application/sdp"

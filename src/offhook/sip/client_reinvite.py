@@ -1,0 +1,135 @@
+"""A re-INVITE of ours: an INVITE inside a dialog (RFC 3261 section 14)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from .client_request import STATUS_OF_CAUSE
+from .commands import HeaderLines
+from .core_state import with_content
+from .credentials import answer_to_challenge
+from .dialogs import Dialog, DialogState
+from .events import EndCause, ReinviteAnswered, ReinviteFailed
+from .message import Request, Response
+from .transactions import ClientTransaction
+
+if TYPE_CHECKING:
+    from .client_side import ClientSide
+
+MAX_GLARES: Final = 3
+"""Re-INVITEs that crossed the peer's are sent again so often; after that the caller is told 491."""
+GLARE_OWNER_S: Final = (2.1, 1.9)
+"""RFC 3261 14.1: whoever made the Call-ID waits 2.1 to 4.0 s (start, width)."""
+GLARE_OTHER_S: Final = (0.0, 2.0)
+
+
+class ClientReinvite:
+    """The handle of reinvite(). `context` is free for the caller. One of its two events comes, once."""
+
+    __slots__ = ("_body", "_glares", "_headers", "_is_done", "_rounds", "_sent", "_side", "context", "cseq",
+                 "dialog", "transaction")  # fmt: skip
+
+    transaction: ClientTransaction
+    _sent: Request
+
+    def __init__(self, side: ClientSide, dialog: Dialog, body: bytes, headers: HeaderLines) -> None:
+        self._side = side
+        self._body = body
+        self._headers = headers
+        self._is_done = False
+        self._rounds = 0
+        self._glares = 0
+        self.dialog = dialog
+        self.cseq = 0
+        self.context: object = None
+
+    def start(self, now: float, authorization: HeaderLines = ()) -> None:
+        """Send it (again, after a challenge or a glare)."""
+        dialog, core = self.dialog, self._side.core
+        self._sent = dialog.request("INVITE")
+        self.cseq = dialog.local_cseq
+        dialog.authorization = authorization
+        self._sent.headers.add("Contact", dialog.contact)
+        extra = (*self._headers, *authorization)
+        with_content(self._sent, extra, self._body, "application/sdp")
+        self.transaction = core.layer.send(self._sent, dialog.next_hop(), self, now)
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """Pass on the first 2xx, acknowledge repeated ones again, deal with refusals."""
+        if response.status < 200:
+            return
+        if response.status < 300:
+            self._on_success(response, now)
+        elif not self._is_done and not self._tries_again(response, now):
+            self.give_up(response.status, response.reason, now)
+            if response.status in (408, 481):  # the peer has lost the dialog (12.2.1.2)
+                self._side.bye(self.dialog, now)
+
+    def on_failure(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
+        """Silence counts as 408, which ends the dialog (12.2.1.2)."""
+        if self._is_done:
+            return
+        self.give_up(STATUS_OF_CAUSE[cause], "", now)
+        self._side.bye(self.dialog, now)
+
+    def on_forgotten(self, transaction: ClientTransaction) -> None:
+        """No 2xx can be repeated any more: the ACK is not needed again."""
+        if self.dialog.invite_cseq == self.cseq:
+            self.dialog.ack = None
+
+    def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
+        """A phone asks a person, and the person does not answer: not worth a call."""
+        self.give_up(408, "", now)
+
+    def give_up(self, status: int, reason: str, now: float) -> None:
+        """Tell the caller that it failed, unless it was told."""
+        if self._is_done:
+            return
+        self._is_done = True
+        if self.dialog.reinvite is self:
+            self.dialog.reinvite = None
+        self._side.core.events.append(ReinviteFailed(self, self.dialog, status, reason))
+
+    def _on_success(self, response: Response, now: float) -> None:
+        dialog = self.dialog
+        if self._is_done:
+            if dialog.ack is not None and dialog.invite_cseq == self.cseq:
+                self._side.core.layer.transmit(*dialog.ack)
+            elif dialog.state is not DialogState.CONFIRMED:
+                self._side.send_ack(dialog, b"", now, cseq=self.cseq)
+            return
+        self._is_done = True
+        dialog.reinvite = None
+        dialog.ack = None
+        dialog.needs_ack = True
+        dialog.invite_cseq = self.cseq
+        dialog.take_target(response, dialog.flow)
+        self._side.core.events.append(ReinviteAnswered(self, dialog, response))
+
+    def _tries_again(self, response: Response, now: float) -> bool:
+        core = self._side.core
+        if self.dialog.state is not DialogState.CONFIRMED:
+            return False
+        if response.status in (401, 407):
+            answer = answer_to_challenge(
+                response, self._sent, self.dialog.login, core.random, rounds=self._rounds
+            )
+            if answer is not None:
+                self._rounds += 1
+                self.start(now, (answer,))
+            return answer is not None
+        if response.status != 491 or self._glares >= MAX_GLARES:
+            return False
+        self._glares += 1
+        start, width = GLARE_OWNER_S if self.dialog.is_caller else GLARE_OTHER_S
+        core.wheel.start(now + start + width * core.random.uniform(), partial(self._start_after_glare))
+        return True
+
+    def _start_after_glare(self, now: float) -> None:
+        if self._is_done or self.dialog.state is not DialogState.CONFIRMED:
+            return
+        if self.dialog.server_invite is not None or self.dialog.unacknowledged is not None:
+            self.give_up(491, "Request Pending", now)  # the peer's own came first
+        else:
+            self.start(now)

@@ -1,0 +1,185 @@
+"""The client half of a user agent core: INVITE and what follows from it, BYE, other requests."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .client_invite import ClientInvite
+from .client_reinvite import ClientReinvite
+from .client_request import ClientRequest
+from .commands import HeaderLines, InviteRequest, OutgoingRequest
+from .core_state import CALL_ID_HEX, CoreState, with_content
+from .credentials import Login
+from .dialogs import Dialog, DialogState
+from .errors import LocalDialogOver, LocalOverload
+from .events import DialogEndReason, EndCause, ResponseReceived
+from .message import Request, Response
+
+
+class ClientSide:
+    """Sends requests and follows them to their end."""
+
+    __slots__ = ("_strays", "core")
+
+    def __init__(self, core: CoreState) -> None:
+        self.core = core
+        self._strays: dict[str, ClientInvite] = {}
+
+    def invite(self, request: InviteRequest, now: float) -> ClientInvite:
+        """Send an INVITE. Raises LocalOverload, LocalHeaderInjection."""
+        self._refuse_overload()
+        invite = ClientInvite(
+            self,
+            request,
+            call_id=request.call_id or self.core.random.hex(CALL_ID_HEX),
+            local_tag=self.core.new_tag(),
+        )
+        invite.start(now)
+        return invite
+
+    def request(self, wanted: OutgoingRequest, now: float) -> ClientRequest:
+        """Send another request outside a dialog. ResponseReceived follows, once."""
+        self._refuse_overload()
+        core, tag = self.core, self.core.new_tag()
+        call_id = wanted.call_id or core.random.hex(CALL_ID_HEX)
+        next_cseq = iter(range(wanted.cseq, wanted.cseq + 1_000)).__next__
+
+        def build(authorization: HeaderLines) -> Request:
+            return core.build(wanted, call_id=call_id, tag=tag, cseq=next_cseq(), authorization=authorization)
+
+        request = ClientRequest(core, build, self._report_response, flow=wanted.flow, login=Login.of(wanted))
+        request.start(now)
+        return request
+
+    def request_in_dialog(
+        self, dialog: Dialog, method: str, now: float, *, headers: HeaderLines, body: bytes, content_type: str
+    ) -> ClientRequest:
+        """Send INFO, OPTIONS… in a dialog. ResponseReceived follows, once."""
+        self._refuse_ended(dialog)
+
+        def build(authorization: HeaderLines) -> Request:
+            return with_content(dialog.request(method), (*headers, *authorization), body, content_type)
+
+        def done(
+            request: ClientRequest, status: int, response: Response | None, cause: EndCause | None, now: float
+        ) -> None:
+            self._report_response(request, status, response, cause, now)
+            if status in (408, 481):  # the peer has lost the dialog (12.2.1.2)
+                self.bye(dialog, now)
+
+        request = ClientRequest(self.core, build, done, flow=dialog.next_hop(), login=dialog.login)
+        request.start(now)
+        return request
+
+    def reinvite(self, dialog: Dialog, body: bytes, now: float, headers: HeaderLines = ()) -> ClientReinvite:
+        """Offer a new session in a dialog. Raises LocalDialogOver; one at a time (14.1)."""
+        self._refuse_ended(dialog)
+        reinvite = ClientReinvite(self, dialog, body, headers)
+        if dialog.reinvite is not None or dialog.server_invite is not None:
+            reinvite.give_up(491, "Request Pending", now)
+            return reinvite
+        self._acknowledge_if_due(dialog, now)
+        dialog.reinvite = reinvite
+        reinvite.start(now)
+        return reinvite
+
+    def send_ack(self, dialog: Dialog, body: bytes, now: float, *, cseq: int = 0) -> None:
+        """Acknowledge a 2xx (13.2.2.4): new branch, through the route set, repeated for repeated 2xx."""
+        if dialog.state is DialogState.ENDED:
+            return
+        ack = with_content(
+            dialog.request("ACK", cseq=cseq or dialog.invite_cseq),
+            dialog.authorization,
+            body,
+            "application/sdp",
+        )
+        dialog.ack = self.core.layer.send_without_transaction(ack, dialog.next_hop())
+        dialog.authorization = ()
+        dialog.needs_ack = False
+
+    def bye(self, dialog: Dialog, now: float, headers: HeaderLines = ()) -> None:
+        """End a dialog; DialogEnded comes when the far end has answered. Repeating it is harmless."""
+        if dialog.state is not DialogState.CONFIRMED:
+            return
+        if dialog.unacknowledged is not None:  # the callee must not send BYE before the ACK (15)
+            dialog.unacknowledged.hang_up_after(headers)
+            return
+        dialog.state = DialogState.ENDING
+        self._acknowledge_if_due(dialog, now)
+        self.send_bye(dialog, now, headers, DialogEndReason.BYE)
+
+    def send_bye(self, dialog: Dialog, now: float, headers: HeaderLines, reason: DialogEndReason) -> None:
+        """Send the BYE of a dialog that is ending."""
+        dialog.state = DialogState.ENDING
+
+        def build(authorization: HeaderLines) -> Request:
+            return with_content(dialog.request("BYE"), (*headers, *authorization), b"", "")
+
+        done = partial(self._on_bye_done, dialog, reason)
+        ClientRequest(self.core, build, done, flow=dialog.next_hop(), login=dialog.login).start(now)
+
+    def _on_bye_done(
+        self,
+        dialog: Dialog,
+        reason: DialogEndReason,
+        request: ClientRequest,
+        status: int,
+        response: Response | None,
+        cause: EndCause | None,
+        now: float,
+    ) -> None:
+        if cause is EndCause.TIMEOUT:
+            reason = DialogEndReason.TIMEOUT if reason is DialogEndReason.BYE else reason
+        elif cause is EndCause.TRANSPORT:
+            reason = DialogEndReason.TRANSPORT if reason is DialogEndReason.BYE else reason
+        elif status in (408, 481) and reason is DialogEndReason.BYE:
+            reason = DialogEndReason.GONE
+        self.core.end_dialog(dialog, now, by_peer=False, reason=reason)
+
+    def _acknowledge_if_due(self, dialog: Dialog, now: float) -> None:
+        """Send the ACK that the caller did not: a 2xx without one would be repeated after the BYE."""
+        if dialog.needs_ack:
+            self.send_ack(dialog, b"", now)
+
+    def _report_response(
+        self,
+        request: ClientRequest,
+        status: int,
+        response: Response | None,
+        cause: EndCause | None,
+        now: float,
+    ) -> None:
+        self.core.events.append(ResponseReceived(request, status, response))
+
+    def _refuse_overload(self) -> None:
+        if self.core.layer.is_full or len(self.core.dialogs) >= self.core.config.max_dialogs:
+            raise LocalOverload()
+
+    def _refuse_ended(self, dialog: Dialog) -> None:
+        if dialog.state is not DialogState.CONFIRMED:
+            raise LocalDialogOver(dialog.call_id)
+
+    # --- answers that come too late ---
+
+    def watch_for_stray(self, invite: ClientInvite, branch: str, now: float) -> None:
+        """Remember an INVITE that was given up: a late 2xx to it gets ACK and BYE."""
+        if len(self._strays) >= self.core.config.max_transactions:
+            return
+        self._strays[branch] = invite
+        self.core.wheel.start(now + self.core.config.give_up, partial(self._forget_stray, branch))
+
+    def _forget_stray(self, branch: str, now: float) -> None:
+        self._strays.pop(branch, None)
+
+    def receive_stray(self, response: Response, now: float) -> None:
+        """Take a response that has no transaction."""
+        invite = self._strays.get(response.via.branch)
+        if invite is not None and 200 <= response.status < 300 and response.cseq.method == "INVITE":
+            invite.on_success(response, now)
+        else:
+            self.core.statistics["responses_unmatched"] += 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no INVITE is remembered (for leak tests)."""
+        return not self._strays

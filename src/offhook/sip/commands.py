@@ -1,0 +1,66 @@
+"""What the caller of a user agent core asks for: requests it will send."""
+
+from dataclasses import dataclass
+
+from .flows import Flow
+
+HeaderLines = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingRequest:
+    """A request to send outside a dialog. The core adds Via, tags, CSeq, Contact, credentials."""
+
+    method: str
+    request_uri: str
+    """Sent as it is; `sip:dev1@10.0.0.5:5062;transport=tcp`."""
+    from_: str
+    """A name-addr without tag: `"Jane" <sip:1001@acme.example.com>`."""
+    to: str
+    """A name-addr without tag."""
+    flow: Flow
+    """Where the first hop is: the caller has resolved names. Over UDP, long requests try TCP first."""
+    call_id: str = ""
+    """Empty: one is made up."""
+    cseq: int = 1
+    route_set: tuple[str, ...] = ()
+    """URIs or name-addrs for Route headers, in order; a bare URI is put in <>."""
+    headers: HeaderLines = ()
+    """More header fields, in order. CR, LF or NUL raises LocalHeaderInjection."""
+    body: bytes = b""
+    content_type: str = "application/sdp"
+    contact: str = ""
+    """Whole Contact value; empty: `<sip:{contact_user}@advertised>` for requests that make a dialog."""
+    contact_user: str = ""
+    username: str = ""
+    """Digest credentials; without them 401 and 407 are final."""
+    password: str = ""
+    realm: str = ""
+    """If set, only challenges of this realm are answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteRequest(OutgoingRequest):
+    """An INVITE to send."""
+
+    method: str = "INVITE"
+    same_flow: bool = False
+    """Send everything in the dialog over `flow` (a phone behind NAT, reached by its registration)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndReason:
+    """A Reason header (RFC 3326) for CANCEL or BYE."""
+
+    protocol: str
+    """`SIP` or `Q.850`."""
+    cause: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        """Return the header value: `Q.850;cause=16;text="Normal call clearing"`."""
+        value = f"{self.protocol};cause={self.cause}"
+        if not self.text:
+            return value
+        quoted = self.text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{value};text="{quoted}"'

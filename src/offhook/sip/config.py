@@ -1,0 +1,46 @@
+"""What a user agent core is told once: its addresses, its timers, its bounds."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_UDP_REQUEST_BYTES: Final = 1300
+"""RFC 3261 18.1.1: a longer request must not go over UDP while the path MTU is unknown."""
+
+MAX_FORK_DIALOGS: Final = 16
+"""Dialogs one INVITE may make. Forking proxies ring a handful of phones; more is an attack on memory."""
+
+MAX_AUTH_ROUNDS: Final = 2
+"""One answer to a challenge, and one more if the nonce was stale. A third would loop for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserAgentConfig:
+    """Settings of one UserAgentCore. Times are seconds."""
+
+    advertised: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By transport (`udp`, `tcp`): the host and port peers reach us at, for Via and Contact."""
+    user_agent: str = "offhook"
+    """Text of User-Agent and Server."""
+    contact_user: str = ""
+    """User part of our Contact when a request names none."""
+    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO")
+    """Methods we take; others get 405. A registrar adds REGISTER."""
+    t1: float = 0.5
+    """Round-trip estimate: the first retransmission comes after it (RFC 3261 17.1.1.1)."""
+    t2: float = 4.0
+    """Longest pause between retransmissions of anything but an INVITE."""
+    t4: float = 5.0
+    """How long a message may stay in the network."""
+    timer_c: float = 180.0
+    """An INVITE that only rings is given up after this (RFC 3261 16.6 step 11 wants over 3 minutes)."""
+    unanswered: float = 300.0
+    """A received INVITE that our caller never answers gets 480 after this: a forgotten one must not stay."""
+    max_transactions: int = 50_000
+    """More than a node at full call rate holds (600 calls/s keep about 40,000 for 32 s), about 100 MB."""
+    max_dialogs: int = 30_000
+    """Three times the standing calls a node is built for, two dialogs each."""
+
+    @property
+    def give_up(self) -> float:
+        """64*T1: timers B, F, H, J, L and M."""
+        return 64 * self.t1

@@ -1,0 +1,116 @@
+"""What the client and the server side of one user agent core share."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+from offhook.kernel import Random, TimerWheel
+
+from .config import UserAgentConfig
+from .dialogs import MAX_FORWARDS, Dialog, DialogKey, DialogState
+from .events import DialogEnded, DialogEndReason, SipEvent
+from .flows import Flow
+from .message import Headers, Request
+from .transaction_layer import TransactionLayer, bracketed
+
+if TYPE_CHECKING:
+    from .commands import HeaderLines, OutgoingRequest
+
+TAG_HEX: Final = 16
+"""64 random bits; RFC 3261 19.3 asks for 32."""
+CALL_ID_HEX: Final = 32
+
+
+class CoreState:
+    """Configuration, transactions, dialogs and events of one core."""
+
+    __slots__ = ("_contacts", "config", "dialogs", "events", "layer", "random", "statistics", "wheel")
+
+    def __init__(self, config: UserAgentConfig, random: Random) -> None:
+        self.config = config
+        self.random = random
+        self.wheel = TimerWheel()
+        self.layer = TransactionLayer(config, random, self.wheel)
+        self.statistics: Counter[str] = self.layer.statistics
+        self.dialogs: dict[DialogKey, Dialog] = {}
+        self.events: deque[SipEvent] = deque()
+        self._contacts: dict[str, str] = {}
+
+    def new_tag(self) -> str:
+        """Return a tag nobody has used."""
+        return self.random.hex(TAG_HEX)
+
+    def contact(self, flow: Flow, user: str = "") -> str:
+        """Return our Contact value as peers on this flow reach us."""
+        host, port = self.config.advertised.get(flow.transport, flow.local)
+        user = user or self.config.contact_user
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        return f"<sip:{f'{user}@' if user else ''}{bracketed(host)}:{port}{transport}>"
+
+    def build(
+        self, wanted: OutgoingRequest, *, call_id: str, tag: str, cseq: int, authorization: HeaderLines
+    ) -> Request:
+        """Return a request outside a dialog, without its Via."""
+        headers = Headers()
+        headers.add("Max-Forwards", MAX_FORWARDS)
+        for route in wanted.route_set:
+            headers.add("Route", route if "<" in route else f"<{route}>")
+        headers.add("From", f"{wanted.from_};tag={tag}")
+        headers.add("To", wanted.to)
+        headers.add("Call-ID", call_id)
+        headers.add("CSeq", f"{cseq} {wanted.method}")
+        if wanted.contact or wanted.method == "INVITE":
+            headers.add("Contact", wanted.contact or self.contact(wanted.flow, wanted.contact_user))
+        headers.add("User-Agent", self.config.user_agent)
+        if wanted.method == "INVITE":
+            headers.add("Allow", ", ".join(self.config.allow))
+        return with_content(
+            Request(wanted.method, wanted.request_uri, headers),
+            (*wanted.headers, *authorization),
+            wanted.body,
+            wanted.content_type,
+        )
+
+    def add_dialog(self, dialog: Dialog) -> None:
+        """Let requests find it."""
+        self.dialogs[dialog.key] = dialog
+
+    def drop_dialog(self, dialog: Dialog) -> None:
+        """Forget a dialog that nobody was told of."""
+        dialog.state = DialogState.ENDED
+        self.dialogs.pop(dialog.key, None)
+
+    def end_dialog(
+        self,
+        dialog: Dialog,
+        now: float,
+        *,
+        by_peer: bool,
+        reason: DialogEndReason,
+        request: Request | None = None,
+    ) -> None:
+        """Forget a dialog, and tell the caller if it knows of it. Only the first time counts."""
+        if dialog.state is DialogState.ENDED:
+            return
+        self.drop_dialog(dialog)
+        dialog.ack = None
+        if dialog.reinvite is not None:
+            dialog.reinvite.give_up(481, "", now)
+        if dialog.unacknowledged is not None:
+            dialog.unacknowledged.stop()
+        if dialog.is_reported:
+            self.events.append(DialogEnded(dialog, by_peer, request, reason))
+        if dialog.on_surplus_over is not None:
+            dialog.on_surplus_over(now)
+
+
+def with_content(request: Request, extra: HeaderLines, body: bytes, content_type: str) -> Request:
+    """Add header lines and a body."""
+    headers = request.headers
+    for name, value in extra:
+        headers.add(name, value)
+    if body:
+        headers.add("Content-Type", content_type)
+        request.body = body
+    return request

@@ -1,0 +1,224 @@
+"""Dialogs (RFC 3261 section 12): what both sides remember, and the requests built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from .credentials import Login
+from .errors import RemoteMalformed
+from .flows import Flow
+from .grammar import NameAddr
+from .message import Headers, Request, Response
+from .transaction_layer import DEFAULT_PORT
+from .uri import SipUri
+
+if TYPE_CHECKING:
+    from .client_reinvite import ClientReinvite
+    from .commands import HeaderLines
+    from .success_repeater import SuccessRepeater
+    from .transactions import ServerTransaction
+
+MAX_FORWARDS: Final = "70"
+ROUTABLE: Final = ("udp", "tcp")
+"""Transports that need nothing but an address to reach somebody."""
+
+DialogKey = tuple[str, str, str]
+
+
+class DialogState(StrEnum):
+    """Where a dialog stands; its side of the user agent moves it on."""
+
+    EARLY = "early"
+    """A provisional answer made it."""
+    CONFIRMED = "confirmed"
+    """A 2xx made or confirmed it."""
+    ENDING = "ending"
+    """Our BYE is under way, or waits for the ACK of our 2xx."""
+    ENDED = "ended"
+
+
+class Dialog:
+    """One dialog. `context` is free for the caller; the rest is to be read only."""
+
+    __slots__ = (
+        "ack",
+        "authorization",
+        "call_id",
+        "contact",
+        "context",
+        "flow",
+        "invite_cseq",
+        "is_caller",
+        "is_reported",
+        "local",
+        "local_cseq",
+        "local_tag",
+        "login",
+        "needs_ack",
+        "on_surplus_over",
+        "reinvite",
+        "remote",
+        "remote_cseq",
+        "remote_tag",
+        "remote_target",
+        "route_set",
+        "same_flow",
+        "server_invite",
+        "state",
+        "unacknowledged",
+    )
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        local: str,
+        local_tag: str,
+        remote: str,
+        remote_tag: str,
+        local_cseq: int,
+        remote_cseq: int,
+        remote_target: str,
+        route_set: tuple[str, ...],
+        flow: Flow,
+        contact: str,
+        is_caller: bool,
+    ) -> None:
+        self.call_id = call_id
+        self.local = local
+        """Our name-addr with our tag, as it stands in From or To."""
+        self.local_tag = local_tag
+        self.remote = remote
+        """The peer's name-addr with its tag."""
+        self.remote_tag = remote_tag
+        self.local_cseq = local_cseq
+        """Number of our last request."""
+        self.remote_cseq = remote_cseq
+        """-1 while the peer has sent no request."""
+        self.remote_target = remote_target
+        """The peer's Contact: where requests go."""
+        self.route_set = route_set
+        """Route values, in the order they are written."""
+        self.flow = flow
+        """Where messages of this dialog came from or went to last."""
+        self.contact = contact
+        """Our Contact value."""
+        self.state = DialogState.EARLY
+        self.same_flow = False
+        self.login: Login | None = None
+        """Digest credentials, for servers that challenge a BYE too."""
+        self.authorization: HeaderLines = ()
+        """What the INVITE carried; its ACK carries it too (22.1)."""
+        self.invite_cseq = local_cseq
+        """CSeq of the INVITE whose 2xx waits for our ACK."""
+        self.is_caller = is_caller
+        """We sent the INVITE that made it."""
+        self.needs_ack = False
+        """A 2xx came that our caller has not acknowledged yet."""
+        self.ack: tuple[bytes, Flow] | None = None
+        """The ACK of the last 2xx, kept while that may be repeated."""
+        self.reinvite: ClientReinvite | None = None
+        """Our re-INVITE under way."""
+        self.server_invite: ServerTransaction | None = None
+        """The peer's INVITE that waits for our answer."""
+        self.unacknowledged: SuccessRepeater | None = None
+        """Our 2xx that waits for its ACK."""
+        self.is_reported = False
+        """The caller knows it, so DialogEnded will come."""
+        self.on_surplus_over: Callable[[float], None] | None = None
+        """Who waits for the end of a dialog that nobody wanted."""
+        self.context: object = None
+
+    @property
+    def key(self) -> DialogKey:
+        """What requests in the dialog are matched by: Call-ID, our tag, the peer's tag."""
+        return (self.call_id, self.local_tag, self.remote_tag)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more can be sent but the BYE that is under way."""
+        return self.state in (DialogState.ENDING, DialogState.ENDED)
+
+    def request(self, method: str, *, cseq: int = 0) -> Request:
+        """Return a request in the dialog, without Via and body (12.2.1.1).
+
+        The sequence number grows by one, unless cseq is given (ACK).
+        """
+        if not cseq:
+            self.local_cseq += 1
+            cseq = self.local_cseq
+        uri, routes = self._path()
+        headers = Headers()
+        headers.add("Max-Forwards", MAX_FORWARDS)
+        for route in routes:
+            headers.add("Route", route)
+        headers.add("From", self.local)
+        headers.add("To", self.remote)
+        headers.add("Call-ID", self.call_id)
+        headers.add("CSeq", f"{cseq} {method}")
+        return Request(method, uri, headers, b"")
+
+    def _path(self) -> tuple[str, tuple[str, ...]]:
+        """Return Request-URI and Route values; a strict router comes first in place of the target."""
+        if not self.route_set:
+            return self.remote_target, ()
+        first = NameAddr.parse(self.route_set[0]).uri
+        if is_loose(first):
+            return self.remote_target, self.route_set
+        return first, (*self.route_set[1:], f"<{self.remote_target}>")
+
+    def next_hop(self) -> Flow:
+        """Return where the next request goes: the first route or the target, if it is an address.
+
+        A name would need a resolver, a private address seen from outside a NAT leads nowhere, and a
+        connection is its own way back: those follow the flow.
+        """
+        if self.same_flow or self.flow.id:
+            return self.flow
+        hop = NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
+        return flow_to(hop, self.flow)
+
+    def take_target(self, message: Request | Response, source: Flow) -> None:
+        """Follow a new Contact of the peer (12.2.1.2, 12.2.2); none or a broken one changes nothing."""
+        target = contact_of(message)
+        if target:
+            self.remote_target = target
+        if source.id or source.transport == self.flow.transport:
+            self.flow = source
+
+
+def is_loose(uri: str) -> bool:
+    """Tell whether a route URI has the lr parameter."""
+    try:
+        return "lr" in SipUri.parse(uri).params
+    except RemoteMalformed:
+        return True  # a tel: or odd URI: nobody routes strictly by it
+
+
+def contact_of(message: Request | Response) -> str:
+    """Return the URI of the first Contact, or an empty string."""
+    try:
+        contacts = message.contacts
+        return contacts[0].uri if contacts else ""
+    except RemoteMalformed:
+        return ""
+
+
+def flow_to(uri: str, known: Flow) -> Flow:
+    """Return the flow to a URI whose host is an address, else the known one."""
+    try:
+        target = SipUri.parse(uri)
+        host = target.host.strip("[]")
+        port = target.port or DEFAULT_PORT
+        transport = target.transport or known.transport
+        if ((host, port) == known.remote and transport == known.transport) or transport not in ROUTABLE:
+            return known
+        address = ip_address(host)
+    except (RemoteMalformed, ValueError):
+        return known
+    if host != known.remote[0] and address.is_private and not ip_address(known.remote[0]).is_private:
+        return known
+    return Flow(transport, known.local, (host, port))

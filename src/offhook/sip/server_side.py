@@ -1,0 +1,289 @@
+"""The server half of a user agent core: requests from peers, and our answers (RFC 3261 8.2, 9.2, 12.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .client_side import ClientSide
+from .commands import HeaderLines
+from .core_state import CoreState
+from .dialogs import Dialog, DialogState, contact_of
+from .events import AckReceived, Cancelled, DialogEndReason, RequestReceived
+from .flows import Flow
+from .message import Request, Response, response_to, serialize
+from .success_repeater import SuccessRepeater
+from .transaction_layer import reply_flow
+from .transaction_tables import Input
+from .transactions import ServerTransaction
+from .validation import request_fault, unsupported_options
+
+SUPPORTED: Final[frozenset[str]] = frozenset({"path"})
+"""Option tags that Require may name: Path concerns registrars (RFC 3327)."""
+RETRY_AFTER_S: Final = 5
+"""Said with 503 when full: a call set-up lasts about that long."""
+BUSY_RETRY_S: Final = 10
+"""Upper end of the random Retry-After of RFC 3261 14.2."""
+
+
+class ServerSide:
+    """Receives requests, answers those the caller need not see, and hands up the rest."""
+
+    __slots__ = ("_client", "_core", "_handlers")
+
+    def __init__(self, core: CoreState, client: ClientSide) -> None:
+        self._core = core
+        self._client = client
+        self._handlers: dict[str, Callable[[ServerTransaction, Dialog | None, float], None]] = {
+            "INVITE": self._on_invite,
+            "BYE": self._on_bye,
+            "OPTIONS": self._on_options,
+        }
+
+    # --- receiving ---
+
+    def receive(self, request: Request, source: Flow, now: float) -> None:
+        """Sort a request: repeated, ACK, CANCEL, in a dialog, or new. Raises RemoteMalformed if garbled."""
+        note_source(request, source)
+        method = request.method
+        if method == "ACK":
+            self._on_ack(request, source, now)
+            return
+        layer = self._core.layer
+        known = layer.find_server(request, method)
+        if known is not None:
+            known.apply(Input.REQUEST, request, now)
+            return
+        fault = request_fault(request, supported=SUPPORTED)
+        if fault is not None:
+            self.refuse(request, source, fault.status, unsupported_options(request, SUPPORTED))
+        elif method == "CANCEL":
+            self._on_cancel(request, source, now)
+        elif request.to_tag:
+            self._receive_in_dialog(request, source, now)
+        else:
+            self._receive_new(request, source, now)
+
+    def refuse(
+        self, request: Request, source: Flow, status: int, unsupported: list[str], headers: HeaderLines = ()
+    ) -> None:
+        """Answer without a transaction; repeats are answered again. Never answers an ACK."""
+        if request.method == "ACK":
+            return
+        response = response_to(request, status, to_tag=self._core.new_tag())
+        if status == 420:
+            response.headers.add("Unsupported", ", ".join(unsupported))
+        for name, value in headers:
+            response.headers.add(name, value)
+        self._core.layer.transmit(serialize(response), reply_flow(request.via, source))
+        self._core.statistics["requests_refused"] += 1
+
+    def _receive_new(self, request: Request, source: Flow, now: float) -> None:
+        layer, config = self._core.layer, self._core.config
+        if request.method not in config.allow:
+            self.refuse(request, source, 405, [], (("Allow", ", ".join(config.allow)),))
+        elif request.method == "BYE":
+            self.refuse(request, source, 481, [])
+        elif layer.is_merged(request):
+            self.refuse(request, source, 482, [])
+        elif layer.is_full or len(self._core.dialogs) >= config.max_dialogs:
+            self.refuse(request, source, 503, [], (("Retry-After", str(RETRY_AFTER_S)),))
+        else:
+            self._hand_up(layer.accept(request, self, source), None, now)
+
+    def _receive_in_dialog(self, request: Request, source: Flow, now: float) -> None:
+        dialog = self._core.dialogs.get((request.call_id, request.to_tag, request.from_tag))
+        if dialog is None:
+            self.refuse(request, source, 481, [])
+            return
+        if request.method not in self._core.config.allow:
+            self.refuse(request, source, 405, [], (("Allow", ", ".join(self._core.config.allow)),))
+            return
+        if request.cseq.number <= dialog.remote_cseq:  # out of order (12.2.2)
+            self.refuse(request, source, 500, [])
+            return
+        dialog.remote_cseq = request.cseq.number
+        transaction = self._core.layer.accept(request, self, source)
+        transaction.dialog = dialog
+        transaction.to_tag = dialog.local_tag
+        self._hand_up(transaction, dialog, now)
+
+    def _hand_up(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        handler = self._handlers.get(transaction.request.method)
+        if handler is not None:
+            handler(transaction, dialog, now)
+            return
+        transaction.guard(now)
+        self._core.events.append(RequestReceived(transaction, transaction.request, dialog))
+
+    # --- methods ---
+
+    def _on_invite(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        if dialog is not None and not self._may_change(transaction, dialog, now):
+            return
+        transaction.guard(now)
+        self.respond(transaction, 100, now=now)
+        if dialog is not None:
+            dialog.server_invite = transaction
+            dialog.take_target(transaction.request, transaction.source)
+        self._core.events.append(RequestReceived(transaction, transaction.request, dialog))
+
+    def _may_change(self, transaction: ServerTransaction, dialog: Dialog, now: float) -> bool:
+        """Refuse a re-INVITE that meets another one (14.2), or a dialog that is ending."""
+        if dialog.state is not DialogState.CONFIRMED:
+            self.respond(transaction, 481 if dialog.is_over else 500, now=now)
+        elif dialog.reinvite is not None:
+            self.respond(transaction, 491, now=now)
+        elif dialog.server_invite is not None:
+            seconds = int(self._core.random.uniform() * (BUSY_RETRY_S + 1))
+            self.respond(transaction, 500, headers=(("Retry-After", str(seconds)),), now=now)
+        else:
+            return True
+        return False
+
+    def _on_bye(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        assert dialog is not None  # a BYE without a dialog was refused
+        self.respond(transaction, 200, now=now)
+        pending = dialog.server_invite
+        if pending is not None and not pending.is_answered:
+            self._terminate(pending, transaction.request, now)
+        if dialog.state is DialogState.CONFIRMED:
+            self._core.end_dialog(
+                dialog, now, by_peer=True, reason=DialogEndReason.BYE, request=transaction.request
+            )
+        # ENDING: our own BYE crossed it, and its end is the end.
+
+    def _on_options(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        allow = ", ".join(self._core.config.allow)
+        self.respond(transaction, 200, headers=(("Allow", allow), ("Accept", "application/sdp")), now=now)
+
+    def _on_cancel(self, request: Request, source: Flow, now: float) -> None:
+        invite = self._core.layer.find_server(request, "INVITE")
+        if invite is None:
+            self.refuse(request, source, 481, [])
+            return
+        cancel = self._core.layer.accept(request, self, source)
+        invite.to_tag = cancel.to_tag = invite.to_tag or self._core.new_tag()
+        self.respond(cancel, 200, now=now)
+        if not invite.is_answered:
+            self._terminate(invite, request, now)
+
+    def _terminate(
+        self, invite: ServerTransaction, request: Request | None, now: float, status: int = 487
+    ) -> None:
+        self.respond(invite, status, now=now)
+        self._core.events.append(Cancelled(invite, request))
+
+    def _on_ack(self, request: Request, source: Flow, now: float) -> None:
+        transaction = self._core.layer.find_server(request, "INVITE")
+        if transaction is not None:
+            transaction.apply(Input.ACK, request, now)
+        else:
+            self._acknowledge(request, now)
+
+    def on_ack(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        """An ACK of a 2xx that bears the branch of its INVITE, as RFC 2543 had it."""
+        self._acknowledge(request, now)
+
+    def _acknowledge(self, request: Request, now: float) -> None:
+        dialog = self._core.dialogs.get((request.call_id, request.to_tag, request.from_tag))
+        waiting = dialog.unacknowledged if dialog is not None else None
+        if dialog is None or waiting is None or waiting.cseq != request.cseq.number:
+            return  # repeated, late, or for nobody: an ACK is never answered
+        self._core.events.append(AckReceived(dialog, request, request.body))
+        waiting.acknowledge(now)
+
+    def on_unanswered(self, transaction: ServerTransaction, now: float) -> None:
+        """Our caller has forgotten an INVITE."""
+        self._core.statistics["invites_unanswered"] += 1
+        self._terminate(transaction, None, now, status=480)
+
+    # --- answering ---
+
+    def respond(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str = "",
+        *,
+        headers: HeaderLines = (),
+        body: bytes = b"",
+        content_type: str = "application/sdp",
+        now: float,
+    ) -> Dialog | None:
+        """Answer a request; return the dialog it is in, or makes.
+
+        After a final answer it does nothing: the CANCEL may have come first.
+        """
+        if transaction.is_answered:
+            return None
+        dialog = transaction.dialog
+        if status > 100 and not transaction.to_tag:
+            transaction.to_tag = self._core.new_tag()
+        response = response_to(transaction.request, status, reason, to_tag=transaction.to_tag)
+        if transaction.is_invite and 100 < status < 300:
+            dialog = dialog or self._make_dialog(transaction, response)
+            response.headers.add("Contact", dialog.contact)
+        if transaction.is_invite and status == 200:
+            response.headers.add("Allow", ", ".join(self._core.config.allow))
+        response.headers.add("Server", self._core.config.user_agent)
+        for name, value in headers:
+            response.headers.add(name, value)
+        if body:
+            response.headers.add("Content-Type", content_type)
+            response.body = body
+        data = serialize(response)
+        transaction.send_response(status, data, now)
+        if transaction.is_invite and status >= 200:
+            self._finish_invite(transaction, dialog, status, data, now)
+        return dialog
+
+    def _make_dialog(self, transaction: ServerTransaction, response: Response) -> Dialog:
+        request = transaction.request
+        dialog = Dialog(
+            call_id=request.call_id,
+            local=response.headers.get("To") or "",
+            local_tag=transaction.to_tag,
+            remote=request.headers.get("From") or "",
+            remote_tag=request.from_tag,
+            local_cseq=0,
+            remote_cseq=request.cseq.number,
+            remote_target=contact_of(request) or request.from_.uri,
+            route_set=tuple([str(route) for route in request.record_route]),
+            flow=transaction.source,
+            contact=self._core.contact(transaction.source),
+            is_caller=False,
+        )
+        dialog.server_invite = transaction
+        transaction.dialog = dialog
+        self._core.add_dialog(dialog)
+        return dialog
+
+    def _finish_invite(
+        self, transaction: ServerTransaction, dialog: Dialog | None, status: int, data: bytes, now: float
+    ) -> None:
+        """Confirm the dialog and repeat the 2xx; or drop an early one."""
+        if dialog is None:
+            return
+        if dialog.server_invite is transaction:
+            dialog.server_invite = None
+        if status < 300:
+            dialog.state = DialogState.CONFIRMED
+            dialog.is_reported = True
+            dialog.unacknowledged = SuccessRepeater(self._client, transaction, dialog, data, now)
+        elif dialog.state is DialogState.EARLY:
+            self._core.drop_dialog(dialog)
+
+
+def note_source(request: Request, source: Flow) -> None:
+    """Write into the top Via where the request came from (RFC 3261 18.2.1, RFC 3581)."""
+    via = request.via
+    host, port = source.remote
+    params = via.params
+    if "rport" in params:
+        params = params.with_("rport", str(port)).without("received").with_("received", host)
+    elif via.host.strip("[]") != host:
+        params = params.without("received").with_("received", host)
+    else:
+        return
+    request.headers.replace_first("Via", f"SIP/2.0/{via.transport} {via.sent_by}{params}")

@@ -1,0 +1,367 @@
+"""The four transactions of RFC 3261 section 17: the tables of transaction_tables.py with their actions.
+
+An action runs after the state has changed. It queues bytes in the layer, starts timers, and tells
+the user of the transaction; it does no input or output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from offhook.kernel import Timer
+
+from .events import EndCause
+from .flows import Flow
+from .message import Request, Response
+from .transaction_tables import (
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    Input,
+    State,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from .dialogs import Dialog
+    from .transaction_layer import TransactionLayer
+
+Action = Callable[[Any, Any, float], None]
+
+
+class UnlistedInput(AssertionError):
+    """A transaction met what its table does not list: a bug of ours, never a peer's doing."""
+
+
+class ClientUser(Protocol):
+    """Who sent a request. Callbacks come in the order things happen."""
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """A response that is not a repeat; for INVITE every 2xx, repeated or not."""
+
+    def on_failure(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
+        """No final response will come: TIMEOUT or TRANSPORT."""
+
+    def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
+        """An INVITE has only had provisional answers for the time of timer C."""
+
+    def on_forgotten(self, transaction: ClientTransaction) -> None:
+        """The transaction has left the layer after its final response."""
+
+
+class ServerUser(Protocol):
+    """Who answers requests."""
+
+    def on_ack(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        """An ACK with the branch of an INVITE that had a 2xx."""
+
+    def on_unanswered(self, transaction: ServerTransaction, now: float) -> None:
+        """A received INVITE has waited too long for an answer."""
+
+
+def _resolved(table: Table, owner: type) -> dict[tuple[State, Input], tuple[State, Action]]:
+    """Return the table with the functions in place of their names."""
+    return {key: (state, getattr(owner, f"_{name}")) for key, (state, name) in table.items()}
+
+
+class _Transaction:
+    """What client and server transactions share: a state, two timers, a way out."""
+
+    __slots__ = ("_pause", "_resend_timer", "_table", "_timer", "data", "flow", "key", "layer", "state")
+
+    key: tuple[Any, ...]
+    state: State
+    _table: dict[tuple[State, Input], tuple[State, Action]]
+
+    def __init__(self, layer: TransactionLayer, flow: Flow) -> None:
+        self.layer = layer
+        self.flow = flow
+        """Where it sends to."""
+        self.data = b""
+        """What is sent again."""
+        self._timer: Timer | None = None
+        self._resend_timer: Timer | None = None
+        self._pause = layer.config.t1
+
+    def apply(self, event: Input, message: Any, now: float) -> None:
+        """Change the state by the table, then act. Raises UnlistedInput, changing nothing."""
+        try:
+            state, action = self._table[self.state, event]
+        except KeyError:
+            raise UnlistedInput(f"{type(self).__name__} {self.state.value}: {event.value}") from None
+        self.state = state
+        action(self, message, now)
+
+    def _fire(self, event: Input, now: float) -> None:
+        self.apply(event, None, now)
+
+    def start_timer(self, event: Input, delay: float, now: float) -> None:
+        """Run one of the long timers in place of the one that runs."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.layer.wheel.start(now + delay, partial(self._fire, event))
+
+    def start_resending(self, event: Input, delay: float, now: float) -> None:
+        """Run timer A, E or G."""
+        self._pause = delay
+        self._resend_timer = self.layer.wheel.start(now + delay, partial(self._fire, event))
+
+    def stop_resending(self) -> None:
+        """Stop timer A, E or G."""
+        if self._resend_timer is not None:
+            self._resend_timer.cancel()
+            self._resend_timer = None
+
+    def linger(self, event: Input, delay: float, now: float) -> None:
+        """Stay for repeats; over a reliable transport there are none."""
+        self.stop_resending()
+        if self.flow.is_reliable:
+            self.apply(event, None, now)
+        else:
+            self.start_timer(event, delay, now)
+
+    def transmit(self) -> None:
+        """Queue what was last sent."""
+        self.layer.transmit(self.data, self.flow)
+
+    def _ignore(self, message: Any, now: float) -> None:
+        """Do nothing: late, repeated, or not for this state."""
+
+    def _forget(self, message: Any, now: float) -> None:
+        """Leave the layer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.stop_resending()
+        self._leave_layer()
+
+    def _leave_layer(self) -> None:
+        """Take this one out of the layer's table."""
+        raise NotImplementedError
+
+
+class ClientTransaction(_Transaction):
+    """A request of ours on its way. `key` is (branch, method)."""
+
+    __slots__ = ("_c_due", "_fallback", "ack", "request", "user")
+
+    _invite_table: Final[dict[tuple[State, Input], tuple[State, Action]]] = {}
+    _other_table: Final[dict[tuple[State, Input], tuple[State, Action]]] = {}
+
+    def __init__(
+        self, layer: TransactionLayer, request: Request, user: ClientUser, flow: Flow, branch: str
+    ) -> None:
+        super().__init__(layer, flow)
+        self.request = request
+        self.user = user
+        self.key = (branch, request.method)
+        self.ack = b""
+        """The ACK of a failure."""
+        self._c_due = 0.0
+        self._fallback: Flow | None = None
+        is_invite = request.method == "INVITE"
+        self._table = self._invite_table if is_invite else self._other_table
+        self.state = State.CALLING if is_invite else State.TRYING
+
+    @property
+    def branch(self) -> str:
+        """The branch parameter of its Via."""
+        return str(self.key[0])
+
+    @property
+    def is_invite(self) -> bool:
+        """Tell which of the two machines runs."""
+        return self._table is self._invite_table
+
+    def start(self, data: bytes, now: float, *, fallback: Flow | None = None) -> None:
+        """Send the request and start timers A and B, or E and F.
+
+        fallback is the UDP flow to try if the TCP flow, chosen for size alone, cannot be opened.
+        """
+        self.data = data
+        self._fallback = fallback
+        self.transmit()
+        config = self.layer.config
+        self.start_timer(Input.TIMER_B if self.is_invite else Input.TIMER_F, config.give_up, now)
+        if not self.flow.is_reliable:
+            self.start_resending(Input.TIMER_A if self.is_invite else Input.TIMER_E, config.t1, now)
+
+    def _forget(self, message: Any, now: float) -> None:
+        """Leave the layer, and say so if nothing else was said."""
+        super()._forget(message, now)
+        self.user.on_forgotten(self)
+
+    def _leave_layer(self) -> None:
+        self.layer.drop_client(self)
+
+    # --- actions ---
+
+    def _pass_up(self, response: Response, now: float) -> None:
+        self.user.on_response(self, response, now)
+
+    def _proceed(self, response: Response, now: float) -> None:
+        self.stop_resending()
+        first = self._c_due == 0.0
+        self._c_due = now + self.layer.config.timer_c
+        if first:
+            self.start_timer(Input.TIMER_C, self.layer.config.timer_c, now)
+        self.user.on_response(self, response, now)
+
+    def _report_no_final(self, message: None, now: float) -> None:
+        if now < self._c_due:  # a provisional came since
+            self.start_timer(Input.TIMER_C, self._c_due - now, now)
+        else:
+            self.user.on_no_final(self, now)
+
+    def _accept(self, response: Response, now: float) -> None:
+        self.stop_resending()
+        self.start_timer(Input.TIMER_M, self.layer.config.give_up, now)
+        self.user.on_response(self, response, now)
+
+    def _acknowledge(self, response: Response, now: float) -> None:
+        self.ack = self.layer.failure_ack(self, response)
+        self.layer.transmit(self.ack, self.flow)
+        # Timer D: at least 32 seconds over UDP (RFC 3261 17.1.1.2).
+        self.linger(Input.TIMER_D, self.layer.config.give_up, now)
+        self.user.on_response(self, response, now)
+
+    def _resend_ack(self, response: Response, now: float) -> None:
+        self.layer.transmit(self.ack, self.flow)
+
+    def _complete(self, response: Response, now: float) -> None:
+        self.linger(Input.TIMER_K, self.layer.config.t4, now)
+        self.user.on_response(self, response, now)
+
+    def _resend(self, message: None, now: float) -> None:
+        """Timer A doubles without end; timer E up to T2."""
+        self.transmit()
+        self.layer.statistics["requests_resent"] += 1
+        if self.is_invite:
+            self.start_resending(Input.TIMER_A, self._pause * 2, now)
+        else:
+            self.start_resending(Input.TIMER_E, min(self._pause * 2, self.layer.config.t2), now)
+
+    def _resend_slowly(self, message: None, now: float) -> None:
+        self.transmit()
+        self.layer.statistics["requests_resent"] += 1
+        self.start_resending(Input.TIMER_E, self.layer.config.t2, now)
+
+    def _report_timeout(self, message: None, now: float) -> None:
+        super()._forget(None, now)
+        self.user.on_failure(self, EndCause.TIMEOUT, now)
+
+    def _report_transport_error(self, message: None, now: float) -> None:
+        super()._forget(None, now)
+        if self._fallback is not None:
+            self.layer.send_again(self, self._fallback, now)
+        else:
+            self.user.on_failure(self, EndCause.TRANSPORT, now)
+
+
+ClientTransaction._invite_table.update(_resolved(INVITE_CLIENT, ClientTransaction))
+ClientTransaction._other_table.update(_resolved(NON_INVITE_CLIENT, ClientTransaction))
+
+
+class ServerTransaction(_Transaction):
+    """A received request and its answers. `context` is free for the caller."""
+
+    __slots__ = ("context", "dialog", "merge_key", "reply_flow", "request", "source", "to_tag", "user")
+
+    _invite_table: Final[dict[tuple[State, Input], tuple[State, Action]]] = {}
+    _other_table: Final[dict[tuple[State, Input], tuple[State, Action]]] = {}
+
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        request: Request,
+        user: ServerUser,
+        *,
+        key: tuple[Any, ...],
+        source: Flow,
+        reply_flow: Flow,
+    ) -> None:
+        super().__init__(layer, reply_flow)
+        self.key = key
+        self.request = request
+        self.user = user
+        self.source = source
+        """Where the request came from."""
+        self.to_tag = ""
+        """Our tag, made with the first answer above 100."""
+        self.merge_key: tuple[Any, ...] | None = None
+        self.dialog: Dialog | None = None
+        self.context: object = None
+        is_invite = request.method == "INVITE"
+        self._table = self._invite_table if is_invite else self._other_table
+        self.state = State.PROCEEDING if is_invite else State.TRYING
+
+    @property
+    def is_invite(self) -> bool:
+        """Tell which of the two machines runs."""
+        return self._table is self._invite_table
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether a final answer was sent."""
+        return self.state not in (State.TRYING, State.PROCEEDING)
+
+    def guard(self, now: float) -> None:
+        """Bound how long the caller may take to answer."""
+        config = self.layer.config
+        self.start_timer(Input.UNANSWERED, config.unanswered if self.is_invite else config.give_up, now)
+
+    def send_response(self, status: int, data: bytes, now: float) -> None:
+        """Send it, unless a final answer was sent before (a race that is nobody's fault)."""
+        if status < 200:
+            self.apply(Input.PROVISIONAL, data, now)
+        else:
+            self.apply(Input.SUCCESS if status < 300 else Input.FAILURE, data, now)
+
+    def _leave_layer(self) -> None:
+        self.layer.drop_server(self)
+
+    # --- actions ---
+
+    def _send(self, data: bytes, now: float) -> None:
+        self.data = data
+        self.transmit()
+
+    def _resend(self, message: Request, now: float) -> None:
+        self.layer.statistics["requests_repeated"] += 1
+        if self.data:
+            self.transmit()
+
+    def _send_success(self, data: bytes, now: float) -> None:
+        self._send(data, now)
+        self.start_timer(Input.TIMER_L, self.layer.config.give_up, now)
+
+    def _send_failure(self, data: bytes, now: float) -> None:
+        self._send(data, now)
+        config = self.layer.config
+        self.start_timer(Input.TIMER_H, config.give_up, now)
+        if not self.flow.is_reliable:
+            self.start_resending(Input.TIMER_G, config.t1, now)
+
+    def _send_final(self, data: bytes, now: float) -> None:
+        self._send(data, now)
+        self.linger(Input.TIMER_J, self.layer.config.give_up, now)
+
+    def _resend_doubling(self, message: None, now: float) -> None:
+        self.transmit()
+        self.start_resending(Input.TIMER_G, min(self._pause * 2, self.layer.config.t2), now)
+
+    def _confirm(self, request: Request, now: float) -> None:
+        self.linger(Input.TIMER_I, self.layer.config.t4, now)
+
+    def _pass_up_ack(self, request: Request, now: float) -> None:
+        self.user.on_ack(self, request, now)
+
+    def _report_unanswered(self, message: None, now: float) -> None:
+        self.user.on_unanswered(self, now)
+
+
+ServerTransaction._invite_table.update(_resolved(INVITE_SERVER, ServerTransaction))
+ServerTransaction._other_table.update(_resolved(NON_INVITE_SERVER, ServerTransaction))
