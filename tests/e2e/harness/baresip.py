@@ -99,6 +99,10 @@ class Baresip:
                 if received.get("token") == "test":
                     return str(received.get("data", ""))
 
+    def log(self) -> str:
+        """Return what it printed so far."""
+        return (self._folder / "baresip.log").read_text(errors="replace")
+
     def has_heard(self, frequency_hz: float) -> bool:
         """Tell whether half a second of any call so far was this tone."""
         recordings = self._folder.glob("dump-*-dec.wav")

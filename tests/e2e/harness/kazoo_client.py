@@ -144,12 +144,12 @@ class Account:
             what=f"the outcome of {call_id}",
         )
 
-    def wait_for_state(self, call_id: str, state: str, *, timeout_s: float = 10.0) -> Json:
-        """Return the call once it is in a state."""
+    def wait_for_time(self, call_id: str, milestone: str, *, timeout_s: float = 10.0) -> Json:
+        """Return the call once it has passed a milestone: `second_ringing`, `bridged`."""
         return wait_for(
-            lambda: call if (call := self.call(call_id)).get("state") == state else None,
+            lambda: call if milestone in (call := self.call(call_id)).get("times", {}) else None,
             timeout_s=timeout_s,
-            what=f"{call_id} to be {state}",
+            what=f"{call_id} to be {milestone}",
         )
 
     def hang_up(self, call_id: str) -> None:
@@ -160,6 +160,11 @@ class Account:
         """Return the history items of a call."""
         items = self.get("clicktocall", button_id, "history", paginate="false")
         return [item for item in items if item.get("call_id") == call_id]
+
+    def cdrs(self, interaction_id: str) -> list[Json]:
+        """Return the CDRs of an interaction, in full."""
+        answer = self.client.request("GET", self.path("cdrs", "legs", interaction_id))
+        return list(answer.data) if answer.status == 200 else []
 
     def registered(self) -> list[str]:
         """Return the SIP user names that are registered now."""

@@ -170,9 +170,9 @@ def label(name: str) -> str:
     return f'<label id="{name}"/>'
 
 
-def go_to(name: str) -> str:
-    """Go on at a label."""
-    return f'<nop next="{name}"/>'
+def go_to(name: str, *, when: str = "") -> str:
+    """Go on at a label, always or when a variable is set."""
+    return f'<nop next="{name}"' + (f' test="{when}"' if when else "") + "/>"
 
 
 # --- the usual sequences ----------------------------------------------------------------------------
@@ -188,6 +188,6 @@ END_BY_CANCEL: Final = (
 )
 
 
-def refuse(status: int, reason: str, *, headers: Sequence[str] = ()) -> tuple[str, str]:
+def refuse(status: int, reason: str, *, headers: Sequence[str] = (), contact: str = "") -> tuple[str, str]:
     """Refuse the INVITE."""
-    return (answer_invite(status, reason, headers=headers), receive("ACK"))
+    return (answer_invite(status, reason, headers=headers, contact=contact), receive("ACK"))

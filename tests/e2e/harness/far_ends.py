@@ -1,0 +1,165 @@
+"""What parties do when they are rung, from picking up to breaking the rules."""
+
+from typing import Final
+
+from .scenario import (
+    ANSWER,
+    CHALLENGE,
+    END_BY_BYE,
+    END_BY_CANCEL,
+    RING,
+    SDP,
+    Scenario,
+    answer_invite,
+    answer_last,
+    go_to,
+    hang_up,
+    label,
+    message,
+    pause,
+    receive,
+    receive_invite,
+    receive_response,
+    refuse,
+    scenario,
+)
+
+ANSWERS: Final = scenario(
+    "answers and waits to be hung up", receive_invite(), RING, ANSWER, receive("ACK"), *END_BY_BYE
+)
+BUSY: Final = scenario("is busy", receive_invite(), *refuse(486, "Busy Here"))
+DECLINES: Final = scenario("declines", receive_invite(), RING, *refuse(603, "Decline"))
+UNAVAILABLE: Final = scenario(
+    "is unavailable", receive_invite(), RING, *refuse(480, "Temporarily Unavailable")
+)
+UNKNOWN: Final = scenario("does not know the number", receive_invite(), *refuse(404, "Not Found"))
+OVERLOADED: Final = scenario("is overloaded", receive_invite(), *refuse(503, "Service Unavailable"))
+MOVED: Final = scenario(
+    "has moved", receive_invite(), *refuse(302, "Moved Temporarily", contact="<sip:elsewhere@127.0.0.1:9>")
+)
+RINGS_FOR_EVER: Final = scenario("rings for ever", receive_invite(), RING, *END_BY_CANCEL)
+
+TIMER_B_MS: Final = 32_000
+SILENT: Final = scenario("says nothing at all", receive_invite(), pause(TIMER_B_MS + 1000))
+
+EARLY_MEDIA: Final = scenario(
+    "plays an announcement before it answers",
+    receive_invite(),
+    answer_invite(183, "Session Progress", body=SDP),
+    pause(300),
+    ANSWER,
+    receive("ACK"),
+    *END_BY_BYE,
+)
+ANSWERS_AFTER_CANCEL: Final = scenario(
+    "answers although it was cancelled",
+    receive_invite(),
+    RING,
+    receive("CANCEL"),
+    answer_last(),
+    ANSWER,
+    receive("ACK"),
+    *END_BY_BYE,
+)
+NO_DESCRIPTION: Final = scenario(
+    "answers without SDP", receive_invite(), RING, answer_invite(200, "OK"), receive("ACK"), *END_BY_BYE
+)
+BROKEN_DESCRIPTION: Final = scenario(
+    "answers with an SDP nobody can read",
+    receive_invite(),
+    RING,
+    answer_invite(200, "OK", body="v=0\no=?\nm=audio many RTP/AVP zero\n"),
+    receive("ACK"),
+    *END_BY_BYE,
+)
+NO_COMMON_CODEC: Final = scenario(
+    "answers with a codec that was not offered",
+    receive_invite(),
+    RING,
+    answer_invite(
+        200, "OK", body=SDP.replace("RTP/AVP 0 101", "RTP/AVP 3").replace("a=rtpmap:0 PCMU", "a=rtpmap:3 GSM")
+    ),
+    receive("ACK"),
+    *END_BY_BYE,
+)
+BROKEN_ANSWER: Final = scenario(
+    "answers with a message that is no SIP response",
+    receive_invite(),
+    RING,
+    message("SIP/2.0 200 OK", ["Via:[$via]", "From:[$from]", "[last_Call-ID:]", "CSeq: many INVITE"], SDP),
+    *END_BY_CANCEL,
+)
+
+
+def answers_and_hangs_up(after_ms: int = 0) -> Scenario:
+    """Picks up, and puts the phone down after a while."""
+    talk = (pause(after_ms),) if after_ms else ()
+    return scenario(
+        f"answers and hangs up after {after_ms} ms",
+        receive_invite(),
+        RING,
+        ANSWER,
+        receive("ACK"),
+        *talk,
+        hang_up(),
+        receive_response(200),
+    )
+
+
+def answers_after(ring_ms: int) -> Scenario:
+    """Picks up after a while; a CANCEL may come before that, or cross the answer."""
+    return scenario(
+        f"answers after {ring_ms} ms",
+        receive_invite(),
+        RING,
+        receive("CANCEL", within_ms=ring_ms, otherwise="pick_up"),
+        answer_last(),
+        answer_invite(487, "Request Terminated"),
+        receive("ACK", then="over"),
+        label("pick_up"),
+        ANSWER,
+        receive("CANCEL", optional=True, then="crossed"),
+        receive("ACK", then="talking"),
+        label("crossed"),
+        answer_last(),
+        receive("ACK"),
+        label("talking"),
+        *END_BY_BYE,
+        label("over"),
+    )
+
+
+def gateway(*, username: str, password: str, realm: str = "trunk.test") -> Scenario:
+    """A carrier that takes calls only with these digest credentials, and asks again when they are wrong."""
+    challenge = refuse(401, "Unauthorized", headers=("WWW-Authenticate: " + CHALLENGE.format(realm=realm),))
+    verify = f'<verifyauth assign_to="is_known" username="{username}" password="{password}"/>'
+    return scenario(
+        "is a carrier with digest",
+        receive_invite(),
+        *challenge,
+        receive_invite(actions=verify),
+        go_to("known", when="is_known"),
+        *challenge,
+        go_to("over"),
+        label("known"),
+        RING,
+        ANSWER,
+        receive("ACK"),
+        *END_BY_BYE,
+        label("over"),
+    )
+
+
+def proxy(*, realm: str = "proxy.test") -> Scenario:
+    """A carrier behind a proxy that challenges; whether the credentials are right is for the test to check."""
+    header = "Proxy-Authenticate: " + CHALLENGE.format(realm=realm)
+    return scenario(
+        "is a carrier behind a proxy",
+        receive_invite(),
+        *refuse(407, "Proxy Authentication Required", headers=(header,)),
+        receive_invite(),
+        RING,
+        ANSWER,
+        receive("ACK"),
+        *END_BY_BYE,
+    )
