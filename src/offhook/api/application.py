@@ -1,0 +1,45 @@
+"""The HTTP application: the API behind its gate, and what operators ask."""
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from .endpoints.accounts import AccountEndpoints
+from .endpoints.buttons import Buttons
+from .endpoints.calls import CallEndpoints
+from .endpoints.cdrs import CdrEndpoints
+from .endpoints.channels import ChannelEndpoints
+from .endpoints.directory import directory_routes
+from .endpoints.logins import Logins
+from .endpoints.quickcalls import Quickcalls
+from .endpoints.registrations import RegistrationEndpoints
+from .gate import Gate
+from .operations import Operations
+from .routing import Routes
+from .services import ApiServices
+
+
+def create_app(services: ApiServices) -> Starlette:
+    """Return the ASGI application. It starts and stops nothing: its services are alive already."""
+    gate = Gate(services, routes_of(services))
+    app = Starlette(
+        routes=[Mount("/v2", gate), Mount("/v1", gate), *Operations(services).routes()],
+    )
+    app.router.redirect_slashes = False
+    app.router.default = gate  # anything else: 404 in KAZOO's envelope
+    return app
+
+
+def routes_of(services: ApiServices) -> Routes:
+    """Return the route table of `/v2`."""
+    nouns = (
+        Logins,
+        AccountEndpoints,
+        Buttons,
+        Quickcalls,
+        RegistrationEndpoints,
+        ChannelEndpoints,
+        CdrEndpoints,
+        CallEndpoints,
+    )
+    routes = [route for noun in nouns for route in noun(services).routes()]
+    return Routes([*routes, *directory_routes(services)])

@@ -1,0 +1,84 @@
+"""A call as `/calls/{call_id}` shows it (design 2.2, 2.3)."""
+
+from offhook.app.planning import attempt, ending_keys, history_item
+from offhook.app.planning.records import MILESTONES
+from offhook.app.ports import CallView
+from offhook.calls.model import CallPlan, Leg
+from offhook.directory.model import Json
+from offhook.kernel import iso8601_ms
+
+
+def call_item(view: CallView) -> Json:
+    """Return state, outcome, parties, legs and times of a call."""
+    plan = view.plan
+    item: Json = {
+        "id": plan.call_id,
+        "call_id": plan.call_id,
+        "interaction_id": plan.interaction_id,
+        "kind": plan.kind,
+        "authorizing_id": plan.authorizing_id,
+        "authorizing_type": plan.authorizing_type,
+        "state": view.state,
+        "contact": plan.contact,
+        "media": plan.media.value,
+        "custom_application_vars": plan.custom_application_vars,
+        "parties": [_party(plan, "first"), _party(plan, "second")],
+        "legs": [leg_item(leg) for leg in view.legs],
+        "times": {name: iso8601_ms(at) for name in MILESTONES if (at := getattr(view.times, name))},
+    }
+    if view.ending is not None:
+        item.update(ending_keys(view.ending, view.times))
+    return item
+
+
+def leg_item(leg: Leg) -> Json:
+    """Return one rung endpoint."""
+    endpoint = leg.endpoint
+    item: Json = {
+        "call_id": leg.leg_id,
+        "party": leg.party.value,
+        "side": leg.side.value,
+        "state": leg.state.value,
+        "endpoint_id": endpoint.endpoint_id,
+        "endpoint_type": endpoint.kind.value,
+        "owner_id": endpoint.owner_id,
+        "to": endpoint.to_uri.removeprefix("sip:"),
+        "caller_id_name": endpoint.caller_id_name,
+        "caller_id_number": endpoint.caller_id_number,
+        "times": {
+            name: iso8601_ms(at)
+            for name, at in (
+                ("created", leg.created_at),
+                ("ringing", leg.ringing_at),
+                ("answered", leg.answered_at),
+                ("ended", leg.ended_at),
+            )
+            if at
+        },
+    }
+    if leg.ended_at:
+        item["hangup_cause"] = leg.hangup_cause
+        item["sip_code"] = leg.sip_code
+        item["sip_reason"] = leg.sip_reason
+    return item
+
+
+def _party(plan: CallPlan, name: str) -> Json:
+    party = plan.first if name == "first" else plan.second
+    return {"party": name, "side": party.side.value, "number": party.number, "route": party.route}
+
+
+def attempt_item(view: CallView) -> Json:
+    """Return the attempt of a call as its button's history lists it (kazoo-behaviour 5.4).
+
+    One in progress has a `state`, and no `result` yet.
+    """
+    if view.ending is not None:
+        return history_item(view.plan, view.ending, view.times)
+    return {**attempt(view.plan, view.times), "state": view.state}
+
+
+def answered_item(view: CallView) -> Json:
+    """Return what a blocking connect reports: `success` once the first party answered (5.8)."""
+    item = attempt_item(view)
+    return item if view.ending is not None else {**item, "result": "success"}

@@ -1,0 +1,163 @@
+"""Accounts: the document, the tree, the API key (kazoo-behaviour 3.6, 7.1)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from offhook.api.envelope import Reply, document_reply, public
+from offhook.api.errors import precondition_failed
+from offhook.api.lists import document_list, plain_list
+from offhook.api.request import Request
+from offhook.api.routing import Route
+from offhook.app.errors import NotAllowed
+from offhook.directory.model import Document, Json
+from offhook.kernel import gregorian_s
+
+from .collections import ACCOUNT_ITEM, Collection, deleted_reply, if_match
+
+NOT_SELF: Final = "an account cannot enable or disable itself"
+
+
+class AccountEndpoints(Collection):
+    """`/accounts` and what hangs below an account that is not a document of its own."""
+
+    type = "account"
+    noun = "accounts"
+
+    async def create_below_caller(self, request: Request) -> Reply:
+        """PUT without an id: a child of the caller's account."""
+        account_id = request.caller.account_id
+        parent = await self.services.documents.read(account_id, account_id, type="account")
+        return await self._create_child(request, parent)
+
+    async def create_below(self, request: Request) -> Reply:
+        """PUT to an account: a child of it."""
+        return await self._create_child(request, request.target)
+
+    async def _create_child(self, request: Request, parent: Document) -> Reply:
+        self.check_write(request, "")
+        if "if-match" in request.headers:
+            raise precondition_failed()
+        document = await self.services.accounts.create_child(parent, request.data)
+        reply = document_reply(document, await self.shown(request, document))
+        reply.location = f"/{request.segments[0]}/accounts/{document.id}"
+        return reply
+
+    async def read(self, request: Request) -> Reply:
+        """GET of the account."""
+        return document_reply(request.target, await self.shown(request, request.target))
+
+    async def delete(self, request: Request) -> Reply:
+        """DELETE of the account with all it owns."""
+        self.check_write(request, request.account_id)
+        gone = await self.services.accounts.delete(request.target, precondition=if_match(request))
+        return deleted_reply(gone)
+
+    def check_write(self, request: Request, document_id: str) -> None:
+        """Keep plain users off accounts, and an account off its own `enabled`."""
+        caller = request.caller
+        if not caller.is_admin:
+            raise NotAllowed
+        is_own = document_id == caller.account_id and not caller.is_master
+        if is_own and (request.data.get("enabled", True) is not True or request.method == "DELETE"):
+            raise NotAllowed
+
+    async def shown(self, request: Request, document: Document) -> Json:
+        """Add what KAZOO shows read-only; the API key only when asked for, and to administrators."""
+        tree = document.private.get("tree", ())
+        caller = request.caller
+        data: Json = {
+            "enabled": True,
+            **public(document),
+            "created": gregorian_s(document.created_at),
+            "is_reseller": False,
+            "superduper_admin": document.id == self.services.accounts.master_account_id,
+            "wnm_allow_additions": False,
+            "billing_mode": _billing_mode(tree, caller.account_id, is_master=caller.is_master),
+        }
+        if tree:
+            data["reseller_id"] = tree[-1]
+        if caller.is_admin and request.is_true("include_api_key"):
+            data["api_key"] = document.private.get("api_key", "")
+        return data
+
+    def document_id(self, request: Request) -> str:
+        """Return the id in the path."""
+        return request.account_id
+
+    # --- tree ---------------------------------------------------------------------------------------
+
+    async def children(self, request: Request) -> Reply:
+        """GET of the accounts directly below."""
+        return self._accounts(request, await self.services.accounts.children(request.account_id))
+
+    async def descendants(self, request: Request) -> Reply:
+        """GET of all accounts below."""
+        return self._accounts(request, await self.services.accounts.descendants(request.account_id))
+
+    async def siblings(self, request: Request) -> Reply:
+        """GET of the accounts beside it; only for callers above it."""
+        if request.caller.account_id == request.account_id and not request.caller.is_master:
+            return plain_list([])
+        return self._accounts(request, await self.services.accounts.siblings(request.target))
+
+    async def parents(self, request: Request) -> Reply:
+        """GET of the ancestors that the caller may address, root first."""
+        found = await self.services.accounts.parents(request.target)
+        reachable = [parent for parent in found if self.services.auth.reaches(request.caller, parent)]
+        return plain_list([{"id": parent.id, "name": parent.data.get("name", "")} for parent in reachable])
+
+    def _accounts(self, request: Request, accounts: Sequence[Document]) -> Reply:
+        return document_list(request, accounts, account_summary, self.sort_key)
+
+    # --- API key ------------------------------------------------------------------------------------
+
+    async def read_api_key(self, request: Request) -> Reply:
+        """GET of the API key."""
+        if not request.caller.is_admin:
+            raise NotAllowed
+        return Reply(data={"api_key": request.target.private.get("api_key", "")})
+
+    async def rotate_api_key(self, request: Request) -> Reply:
+        """PUT: a new API key."""
+        if not request.caller.is_admin:
+            raise NotAllowed
+        return Reply(data={"api_key": await self.services.accounts.rotate_api_key(request.target)})
+
+    def routes(self) -> list[Route]:
+        """Return the routes of accounts."""
+        return [
+            Route("accounts", {"PUT": self.create_below_caller}),
+            Route(
+                ACCOUNT_ITEM,
+                {
+                    "GET": self.read,
+                    "PUT": self.create_below,
+                    "POST": self.replace,
+                    "PATCH": self.patch,
+                    "DELETE": self.delete,
+                },
+            ),
+            Route(f"{ACCOUNT_ITEM}/children", {"GET": self.children}),
+            Route(f"{ACCOUNT_ITEM}/descendants", {"GET": self.descendants}),
+            Route(f"{ACCOUNT_ITEM}/siblings", {"GET": self.siblings}),
+            Route(f"{ACCOUNT_ITEM}/parents", {"GET": self.parents}),
+            Route(f"{ACCOUNT_ITEM}/tree", {"GET": self.parents}),
+            Route(f"{ACCOUNT_ITEM}/api_key", {"GET": self.read_api_key, "PUT": self.rotate_api_key}),
+        ]
+
+
+def account_summary(document: Document) -> Json:
+    """Return an account as lists show it."""
+    data = document.data
+    return {
+        "id": document.id,
+        "name": data.get("name", ""),
+        "realm": data.get("realm", ""),
+        "flags": data.get("flags", []),
+    }
+
+
+def _billing_mode(tree: Sequence[str], caller_id: str, *, is_master: bool) -> str:
+    if tree and tree[-1] == caller_id:
+        return "limits_only"
+    return "normal" if is_master else "manual"

@@ -1,0 +1,168 @@
+"""Lists and items of documents: what users, devices, callflows, carriers and buttons have in common."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from offhook.api.envelope import Reply, document_reply, etags, public
+from offhook.api.errors import precondition_failed
+from offhook.api.lists import document_list
+from offhook.api.request import Request
+from offhook.api.routing import Handler, Route
+from offhook.api.services import ApiServices
+from offhook.app.documents import Place, Precondition, no_precondition
+from offhook.calls.model import CallPlan
+from offhook.directory.model import Document, Json
+
+Summary = Callable[[Document], Json]
+
+
+class Collection:
+    """One document type of an account under one noun."""
+
+    type: str
+    """Document type in the store."""
+    noun: str
+    """Path token."""
+
+    def __init__(self, services: ApiServices) -> None:
+        self.services = services
+
+    # --- what a type may change ---------------------------------------------------------------------
+
+    def summary(self, document: Document) -> Json:
+        """Return a list item."""
+        return picked(document, ("name",))
+
+    def sort_key(self, document: Document) -> str:
+        """Return by what lists are ordered."""
+        return str(document.data.get("name", "")).lower()
+
+    async def shown(self, request: Request, document: Document) -> Json:
+        """Return the document as a single answer shows it."""
+        return public(document)
+
+    def check_write(self, request: Request, document_id: str) -> None:
+        """Raise NotAllowed if this caller may not write this document."""
+
+    def place(self, request: Request) -> Place:
+        """Return where the documents of this request are kept."""
+        return Place(type=self.type, account_id=request.account_id, realm=realm_of(request))
+
+    # --- endpoints ----------------------------------------------------------------------------------
+
+    async def index(self, request: Request) -> Reply:
+        """GET of the collection."""
+        documents = await self.services.documents.list(self.place(request).account_id, type=self.type)
+        return document_list(request, documents, self.summary, self.sort_key)
+
+    async def create(self, request: Request) -> Reply:
+        """PUT to the collection: 201 with Location."""
+        self.check_write(request, "")
+        if "if-match" in request.headers:
+            raise precondition_failed()
+        document = await self.services.documents.create(self.place(request), request.data)
+        reply = document_reply(document, await self.shown(request, document))
+        reply.location = "+"
+        return reply
+
+    async def read(self, request: Request) -> Reply:
+        """GET of an item."""
+        document = await self.document(request)
+        return document_reply(document, await self.shown(request, document))
+
+    async def replace(self, request: Request) -> Reply:
+        """POST to an item."""
+        return await self._write(request, self.services.documents.replace)
+
+    async def patch(self, request: Request) -> Reply:
+        """PATCH of an item."""
+        return await self._write(request, self.services.documents.patch)
+
+    async def delete(self, request: Request) -> Reply:
+        """DELETE of an item: the document with `_read_only.deleted`."""
+        self.check_write(request, request.arguments["id"])
+        gone = await self.services.documents.delete(
+            self.place(request),
+            request.arguments["id"],
+            for_good=is_for_good(request),
+            precondition=if_match(request),
+        )
+        return deleted_reply(gone)
+
+    def document_id(self, request: Request) -> str:
+        """Return the id in the path."""
+        return request.arguments["id"]
+
+    async def document(self, request: Request) -> Document:
+        """Return the document of the path. Raises UnknownDocument."""
+        place = self.place(request)
+        return await self.services.documents.read(place.account_id, self.document_id(request), type=self.type)
+
+    async def _write(self, request: Request, write: Callable[..., Any]) -> Reply:
+        id = self.document_id(request)
+        self.check_write(request, id)
+        document: Document = await write(
+            self.place(request), id, request.data, precondition=if_match(request)
+        )
+        return document_reply(document, await self.shown(request, document))
+
+    def routes(self) -> list[Route]:
+        """Return the routes of collection and item."""
+        base = f"accounts/{{account_id}}/{self.noun}"
+        return [Route(base, self.collection_handlers()), Route(f"{base}/{{id}}", self.item_handlers())]
+
+    def collection_handlers(self) -> dict[str, Handler]:
+        """Return what the collection's path answers."""
+        return {"GET": self.index, "PUT": self.create}
+
+    def item_handlers(self) -> dict[str, Handler]:
+        """Return what an item's path answers."""
+        return {"GET": self.read, "POST": self.replace, "PATCH": self.patch, "DELETE": self.delete}
+
+
+def realm_of(request: Request) -> str:
+    """Return the SIP realm of the account in the path."""
+    account = request.account
+    return str(account.data.get("realm", "")) if account is not None else ""
+
+
+def call_location(request: Request, plan: CallPlan) -> str:
+    """Return where a call can be followed."""
+    return f"/v2/accounts/{request.account_id}/calls/{plan.call_id}"
+
+
+def picked(document: Document, names: tuple[str, ...], defaults: Mapping[str, Any] | None = None) -> Json:
+    """Return a summary: the id and those keys the document has."""
+    data = document.data
+    item: Json = {"id": document.id}
+    if defaults:
+        item.update(defaults)
+    item.update((name, data[name]) for name in names if name in data)
+    return item
+
+
+def if_match(request: Request) -> Precondition:
+    """Return the check that If-Match asks for; it raises 412."""
+    field = request.headers.get("if-match")
+    if field is None:
+        return no_precondition
+    wanted = etags(field)
+
+    def check(document: Document) -> None:
+        if wanted != ["*"] and document.revision not in wanted:
+            raise precondition_failed()
+
+    return check
+
+
+def is_for_good(request: Request) -> bool:
+    """Tell whether the client wants more than a soft delete."""
+    return request.value("should_soft_delete") in (False, "false")
+
+
+def deleted_reply(document: Document) -> Reply:
+    """Return the answer to DELETE."""
+    return document_reply(document, {**public(document), "_read_only": {"deleted": True}})
+
+
+ACCOUNT_ITEM: Final = "accounts/{account_id}"

@@ -1,0 +1,210 @@
+"""Users, devices, callflows and carriers (kazoo-behaviour 7.2, 7.3, 7.5, 7.6)."""
+
+from typing import Any, Final
+
+from offhook.api.envelope import Reply, public
+from offhook.api.lists import document_list, plain_list
+from offhook.api.request import Request
+from offhook.api.routing import Route
+from offhook.api.services import ApiServices
+from offhook.app.documents import Place
+from offhook.app.errors import NotAllowed
+from offhook.directory.model import GLOBAL_ACCOUNT, Document, Json
+
+from .collections import ACCOUNT_ITEM, Collection, picked, realm_of
+
+USER_SUMMARY: Final = (
+    "username", "email", "first_name", "last_name", "priv_level", "presence_id", "timezone", "flags",
+)  # fmt: skip
+DEVICE_SUMMARY: Final = ("name", "mac_address", "owner_id", "enabled", "device_type", "flags")
+CALLFLOW_SUMMARY: Final = ("name", "type", "numbers", "patterns", "owner_id", "group_id", "flags")
+RESOURCE_SUMMARY: Final = ("name", "enabled", "weight_cost", "template_name", "classifiers")
+
+REFERENCES_MAX: Final = 100
+"""Documents of a callflow whose names are looked up for `metadata`."""
+
+FLOW_NODES_MAX: Final = 1_000
+"""Nodes of a callflow that are walked for `modules` and `metadata`."""
+
+
+class Users(Collection):
+    """People who own devices and log in."""
+
+    type = "user"
+    noun = "users"
+
+    def summary(self, document: Document) -> Json:
+        """Return a list item."""
+        return picked(document, USER_SUMMARY, {"features": []})
+
+    def sort_key(self, document: Document) -> str:
+        """Order by name."""
+        return f"{document.data.get('last_name', '')} {document.data.get('first_name', '')}".lower()
+
+    def check_write(self, request: Request, document_id: str) -> None:
+        """Let a plain user change only its own document, and not its own privileges."""
+        caller = request.caller
+        if caller.is_admin:
+            return
+        if document_id != caller.owner_id or request.method == "DELETE":
+            raise NotAllowed
+        if request.data.get("priv_level", "user") != "user" or "enabled" in request.data:
+            raise NotAllowed
+
+    async def devices(self, request: Request) -> Reply:
+        """GET of a user's own devices."""
+        user = await self.document(request)
+        owned = await self.services.store.documents.find("owner_id", user.id, scope=request.account_id)
+        devices = [document for document in owned if document.type == "device"]
+        return document_list(
+            request, devices, lambda document: {**device_summary(document), "hotdesked": False}, self.sort_key
+        )
+
+    def routes(self) -> list[Route]:
+        """Return the routes of users and their devices."""
+        path = f"{ACCOUNT_ITEM}/users/{{id}}/devices"
+        return [*super().routes(), Route(path, {"GET": self.devices})]
+
+
+class Devices(Collection):
+    """Phones."""
+
+    type = "device"
+    noun = "devices"
+
+    def summary(self, document: Document) -> Json:
+        """Return a list item."""
+        return device_summary(document)
+
+    async def status(self, request: Request) -> Reply:
+        """GET of the registered devices."""
+        registered = {
+            registration.username for registration in self.services.registrations.of_realm(realm_of(request))
+        }
+        found = await self.services.documents.list(request.account_id, type=self.type) if registered else ()
+        return plain_list(
+            [
+                {"device_id": document.id, "registered": True}
+                for document in found
+                if document.data.get("sip", {}).get("username") in registered
+            ]
+        )
+
+    def routes(self) -> list[Route]:
+        """Return the routes of devices and their status."""
+        return [*super().routes(), Route(f"{ACCOUNT_ITEM}/devices/status", {"GET": self.status})]
+
+
+class Callflows(Collection):
+    """What a number rings."""
+
+    type = "callflow"
+    noun = "callflows"
+
+    def summary(self, document: Document) -> Json:
+        """Return a list item."""
+        modules, _ = walk_flow(document.data.get("flow"))
+        return {
+            **picked(document, CALLFLOW_SUMMARY, {"numbers": [], "patterns": []}),
+            "featurecode": document.data.get("featurecode") or False,
+            "modules": sorted(modules),
+        }
+
+    def sort_key(self, document: Document) -> str:
+        """Order by the first number."""
+        return " ".join([*document.data.get("numbers", ()), *document.data.get("patterns", ())][:1])
+
+    async def shown(self, request: Request, document: Document) -> Json:
+        """Add the names of documents that the flow refers to."""
+        _, references = walk_flow(document.data.get("flow"))
+        metadata: Json = {}
+        for reference in sorted(references)[:REFERENCES_MAX]:
+            found = await self._referenced(request.account_id, reference)
+            if found is not None:
+                metadata[reference] = {**_named(found), "pvt_type": found.type}
+        return {**public(document), "metadata": metadata}
+
+    async def _referenced(self, account_id: str, document_id: str) -> Document | None:
+        for type in ("device", "user", "callflow", "resource"):
+            found = await self.services.store.documents.get(account_id, document_id, type=type)
+            if found is not None:
+                return found
+        return None
+
+
+class Resources(Collection):
+    """Carriers of an account."""
+
+    type = "resource"
+    noun = "resources"
+
+    def summary(self, document: Document) -> Json:
+        """Return a list item."""
+        return picked(document, RESOURCE_SUMMARY)
+
+
+class GlobalResources(Resources):
+    """Carriers of the installation: for the master account only."""
+
+    def place(self, request: Request) -> Place:
+        """Return where they are kept. Raises NotAllowed for anybody but the master account."""
+        if not (request.caller.is_master and request.caller.is_admin):
+            raise NotAllowed
+        return Place(type=self.type, account_id=GLOBAL_ACCOUNT)
+
+    def routes(self) -> list[Route]:
+        """Return the routes without an account."""
+        return [
+            Route("resources", self.collection_handlers()),
+            Route("resources/{id}", self.item_handlers()),
+        ]
+
+
+def device_summary(document: Document) -> Json:
+    """Return a device as lists show it; `username` is the SIP one."""
+    item = picked(document, DEVICE_SUMMARY, {"device_type": "sip_device", "enabled": True})
+    username = document.data.get("sip", {}).get("username")
+    if username is not None:
+        item["username"] = username
+    return item
+
+
+def walk_flow(flow: Any) -> tuple[set[str], set[str]]:
+    """Return the modules of a callflow and the ids it refers to."""
+    modules: set[str] = set()
+    references: set[str] = set()
+    pending = [flow]
+    for _ in range(FLOW_NODES_MAX):
+        if not pending:
+            break
+        node = pending.pop()
+        if not isinstance(node, dict):
+            continue
+        modules.add(str(node.get("module", "")))
+        data = node.get("data", {})
+        if isinstance(data, dict):
+            references.update(_ids(data))
+        children = node.get("children", {})
+        if isinstance(children, dict):
+            pending.extend(children.values())
+    return modules - {""}, references
+
+
+def _ids(data: Json) -> set[str]:
+    endpoints = data.get("endpoints", ())
+    members = [data, *(endpoints if isinstance(endpoints, list) else ())]
+    found = (member.get("id") for member in members if isinstance(member, dict))
+    return {id for id in found if isinstance(id, str)}
+
+
+def _named(document: Document) -> Json:
+    data = document.data
+    if document.type == "user":
+        return {"name": f"{data.get('first_name', '')} {data.get('last_name', '')}".strip()}
+    return {name: data[name] for name in ("name", "numbers") if name in data}
+
+
+def directory_routes(services: ApiServices) -> list[Route]:
+    """Return the routes of all four."""
+    kinds = (Users, Devices, Callflows, Resources, GlobalResources)
+    return [route for kind in kinds for route in kind(services).routes()]

@@ -1,0 +1,104 @@
+"""Quickcalls of devices and users (kazoo-behaviour 6)."""
+
+from typing import Final
+
+from offhook.api.envelope import Reply
+from offhook.api.errors import ApiError, fault
+from offhook.api.request import Request
+from offhook.api.routing import Access, Route
+from offhook.api.services import ApiServices
+from offhook.api.waiting import first_party
+from offhook.app.planning import QuickcallRequest, quickcall_failure, read_quickcall
+from offhook.app.ports import CallView
+from offhook.directory.model import Document
+
+from .collections import ACCOUNT_ITEM, call_location
+
+OPEN_FLAG: Final = "allow_anonymous_quickcalls"
+
+
+class Quickcalls:
+    """`/devices/{id}/quickcall/{number}` and the same for users."""
+
+    def __init__(self, services: ApiServices, *, noun: str = "", type: str = "") -> None:
+        self._services = services
+        self._noun = noun
+        self._type = type
+
+    async def start(self, request: Request) -> Reply:
+        """GET: 202 at once."""
+        endpoint, wanted = await self._wanted(request)
+        if request.is_true("dry_run"):
+            return await self._dry_run(request, endpoint, wanted)
+        placed = await self._services.call_requests.quickcall(request.target, endpoint, wanted)
+        return Reply(
+            data=placed.answer,
+            status=202,
+            revision=endpoint.revision,
+            location=call_location(request, placed.plan),
+        )
+
+    async def start_and_wait(self, request: Request) -> Reply:
+        """POST: 202 once a device has answered, 500 if none did (never the device document: ODDITY-29)."""
+        endpoint, wanted = await self._wanted(request)
+        if request.is_true("dry_run"):
+            return await self._dry_run(request, endpoint, wanted)
+        placed = await self._services.call_requests.quickcall(request.target, endpoint, wanted)
+        view = await first_party(self._services.calls, request, placed.plan, placed.live)
+        if view.ending is not None and not view.times.first_answered:
+            raise self._failed(request, placed.answer, view)
+        answered = [leg.leg_id for leg in view.legs if leg.answered_at]
+        return Reply(
+            data={
+                **placed.answer,
+                "application_response": "SUCCESS",
+                "answered_call_id": answered[0] if answered else placed.plan.call_id,
+            },
+            status=202,
+            revision=endpoint.revision,
+            location=call_location(request, placed.plan),
+        )
+
+    async def _wanted(self, request: Request) -> tuple[Document, QuickcallRequest]:
+        """Return who is to be rung and how, if this caller may (401, 403 or 404 otherwise)."""
+        id = request.arguments["id"]
+        endpoint = await self._services.store.documents.get(request.account_id, id, type=self._type)
+        is_open = endpoint is not None and endpoint.data.get(OPEN_FLAG) is True
+        if request.is_visitor and not is_open:
+            raise fault("invalid_credentials" if request.principal is None else "forbidden")
+        if endpoint is None:
+            raise fault("bad_identifier", cause=id)
+        wanted = read_quickcall(
+            request.arguments["number"],
+            request.data,
+            query=request.query,
+            envelope=request.envelope,
+            visitor=request.is_visitor,
+        )
+        return endpoint, wanted
+
+    async def _dry_run(self, request: Request, endpoint: Document, wanted: QuickcallRequest) -> Reply:
+        if request.is_visitor:
+            raise fault("invalid_credentials")
+        planned = await self._services.call_requests.plan_quickcall(request.target, endpoint, wanted)
+        return Reply(data=planned.explanation)
+
+    def _failed(self, request: Request, answer: dict[str, object], view: CallView) -> ApiError:
+        ending = view.ending
+        assert ending is not None
+        cause = view.first_hangup_cause or ending.hangup_cause
+        data = quickcall_failure(answer, cause, request_id=request.request_id, node=self._services.node)
+        data["call_id"] = view.plan.call_id
+        return ApiError(500, "quickcall initiation failed", data)
+
+    def routes(self) -> list[Route]:
+        """Return the routes of quickcalls."""
+        return [
+            Route(
+                f"{ACCOUNT_ITEM}/{noun}/{{id}}/quickcall/{{number}}",
+                {"GET": nouns.start, "POST": nouns.start_and_wait},
+                Access.OPTIONAL,
+            )
+            for noun, type in (("devices", "device"), ("users", "user"))
+            for nouns in (Quickcalls(self._services, noun=noun, type=type),)
+        ]

@@ -1,0 +1,234 @@
+"""The way every request goes, in KAZOO's order (kazoo-behaviour 1.2), but 401 before 404 of an account."""
+
+from typing import Any, Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from offhook.app.auth import ExpiredToken, Principal
+from offhook.app.errors import WrongCredentials
+from offhook.app.limits import TokenBuckets
+from offhook.kernel import OffhookError
+
+from .envelope import Answer, Reply, options_answer, render, render_error
+from .errors import ApiError, fault, field_fault, from_app, plain
+from .request import BODY_MAX_BYTES, METHODS, ClientGone, Request
+from .routing import METHOD_ORDER, Access, Route, Routes
+from .services import ApiServices
+
+log = structlog.get_logger("offhook.api")
+
+VERSIONS: Final = frozenset({"v1", "v2"})
+"""`/v1` is answered as `/v2` (KAZOO: 410)."""
+
+ACCOUNT_ID_LENGTH: Final = 32
+
+NOT_ROUTED: Final = "none"
+
+
+class Gate:
+    """Pure ASGI application for `/v2`: parses, authenticates, limits, dispatches, answers."""
+
+    def __init__(self, services: ApiServices, routes: Routes) -> None:
+        self._services = services
+        self._routes = routes
+        self._node = services.node
+        settings = services.settings
+        self._trusted_proxies = settings.trusted_proxies
+        self._buckets = TokenBuckets(settings.rate_bucket, settings.rate_refill_per_s)
+        self._requests = Counter(
+            "offhook_http_requests", "Answers by route and status.", ("route", "method", "status"),
+            registry=services.metrics,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "offhook_http_request_seconds", "Time to answer.", ("route",), registry=services.metrics
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        began = self._services.clock.monotonic()
+        request = Request(
+            scope, request_id=self._services.random.hex(32), trusted_proxies=self._trusted_proxies
+        )
+        request.receive = receive
+        try:
+            answer = await self._answer(request, receive)
+        except ClientGone:
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": _sized(answer)})
+        await send({"type": "http.response.body", "body": answer.body})
+        label = request.route or NOT_ROUTED
+        method = request.method if request.method in METHODS else NOT_ROUTED
+        self._requests.labels(label, method, answer.status).inc()
+        self._seconds.labels(label).observe(self._services.clock.monotonic() - began)
+
+    async def _answer(self, request: Request, receive: Any) -> Answer:
+        route: Route | None = None
+        now = self._services.clock.epoch()
+        try:
+            route = self._route(request)
+            if request.http_method == "OPTIONS":
+                return self._options(request, route)
+            request.take_body(await _read_body(request, receive))
+            request.tunnel()
+            handler = self._handler(request, route)
+            await self._admit(request, route)
+            reply = await handler(request)
+            self._complete(request, reply)
+            return render(request, reply, node=self._node, now=now, methods=route.methods)
+        except ApiError as error:
+            problem = error
+        except ExpiredToken:
+            problem = plain(401, "invalid credentials")
+        except OffhookError as error:
+            problem = from_app(error)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request failed", request_id=request.request_id, route=request.route)
+            problem = fault("unspecified_fault")
+        methods = route.methods if route is not None else METHOD_ORDER
+        return render_error(request, problem, node=self._node, now=now, methods=methods)
+
+    def _route(self, request: Request) -> Route:
+        tokens = request.segments
+        if not tokens or tokens[0] not in VERSIONS:
+            raise fault("not_found")
+        found = self._routes.find(tokens[1:])
+        if found is None and len(tokens) > 1 and tokens[1] == "account":
+            found = self._routes.find(("accounts", "", *tokens[2:]))  # "the account of my token"
+        if found is None:
+            raise fault("not_found")
+        route, request.arguments = found
+        request.route = route.path
+        return route
+
+    def _options(self, request: Request, route: Route) -> Answer:
+        if not request.is_cors:
+            raise self._wrong_method(route)
+        return options_answer(request, route.methods)
+
+    def _handler(self, request: Request, route: Route) -> Any:
+        handler = route.handlers.get(request.method)
+        if handler is not None:
+            return handler
+        if request.method not in METHODS and request.method != "HEAD":
+            raise fault("not_implemented")
+        raise self._wrong_method(route)
+
+    def _wrong_method(self, route: Route) -> ApiError:
+        error = fault("invalid_method")
+        error.headers = ((b"allow", ", ".join(("OPTIONS", *route.methods)).encode()),)
+        return error
+
+    # --- who is it --------------------------------------------------------------------------------
+
+    async def _admit(self, request: Request, route: Route) -> None:
+        """Find the caller and the account of the path, and take the tokens this costs."""
+        if route.access is not Access.OPEN:
+            request.principal = await self._principal(request)
+        principal = request.principal
+        self._charge(request, route, principal)
+        if principal is None and route.access is Access.TOKEN:
+            raise fault("invalid_credentials")
+        account_id = request.arguments.get("account_id")
+        if account_id is not None:
+            await self._enter_account(request, account_id, route.access)
+
+    def _charge(self, request: Request, route: Route, principal: Principal | None) -> None:
+        account_id = principal.account_id if principal is not None else ""
+        request.tokens_left = self._buckets.take(
+            request.address, account_id, cost=route.cost, now=self._services.clock.monotonic()
+        )
+
+    async def _principal(self, request: Request) -> Principal | None:
+        """Return the caller; the first place that holds a token decides (kazoo-behaviour 1.7)."""
+        header = request.headers
+        token = header.get("x-auth-token") or request.text_value("auth_token")
+        if not token:
+            authorization = header.get("authorization") or request.text_value("authorization")
+            scheme, _, rest = authorization.strip().partition(" ")
+            if scheme.lower() == "basic":
+                return await self._basic(request, authorization)
+            token = rest.strip() if scheme.lower() == "bearer" else ""
+        if not token:
+            return None
+        return await self._services.auth.check(token, account_header=header.get("x-auth-account-id", ""))
+
+    async def _basic(self, request: Request, authorization: str) -> Principal | None:
+        try:
+            return await self._services.auth.basic(authorization.strip(), address=request.address)
+        except ExpiredToken:
+            raise
+        except WrongCredentials:
+            return None
+
+    async def _enter_account(self, request: Request, account_id: str, access: Access) -> None:
+        """Load the account of the path, if the caller may address it.
+
+        Where access is optional, a token of another account gets as far as no token at all.
+        """
+        principal = request.principal
+        if not account_id:
+            if principal is None:
+                raise fault("invalid_credentials")
+            account_id = principal.account_id
+        if not _is_id(account_id):
+            raise ApiError(404, "bad identifier", {"message": f"invalid account_id '{account_id[:100]}'"})
+        account = await self._services.store.documents.get(account_id, account_id, type="account")
+        if account is None:
+            if principal is None:
+                raise fault("invalid_credentials")
+            raise fault("bad_identifier", cause=account_id)
+        if principal is not None and not self._services.auth.reaches(principal, account):
+            if access is not Access.OPTIONAL:
+                raise fault("forbidden")
+            request.is_foreign = True
+        request.account = account
+        request.account_id = account_id
+
+    def _complete(self, request: Request, reply: Reply) -> None:
+        """Give creations their status and Location (kazoo-behaviour 1.5)."""
+        if reply.location == "+":
+            assert isinstance(reply.data, dict)
+            reply.location = f"{request.path.rstrip('/')}/{reply.data['id']}"
+        if reply.status == 200 and request.method == "PUT":
+            is_tunnelled = request.http_method != "PUT"
+            reply.status = 201 if reply.location or not is_tunnelled else 200
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == ACCOUNT_ID_LENGTH and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _sized(answer: Answer) -> list[tuple[bytes, bytes]]:
+    answer.headers.append((b"content-length", str(len(answer.body)).encode()))
+    return answer.headers
+
+
+async def _read_body(request: Request, receive: Any) -> bytes:
+    """Return the body. Raises ApiError 413 as soon as it is too large, ClientGone."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced[:20]) > BODY_MAX_BYTES:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_MAX_BYTES:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> ApiError:
+    error = field_fault(
+        "file", "maxSize", f"Files must not be more than {BODY_MAX_BYTES} bytes", target=BODY_MAX_BYTES
+    )
+    error.status = 413
+    return error

@@ -1,0 +1,48 @@
+"""What the HTTP edge is made of; bootstrap.py builds it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from offhook.app.accounts import Accounts
+from offhook.app.auth import Auth
+from offhook.app.call_requests import CallRequests
+from offhook.app.documents import DocumentService
+from offhook.app.ports import Calls, Registrations, Store
+from offhook.kernel import Clock, Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """What an operator may set."""
+
+    rate_bucket: int = 100
+    """OFFHOOK_RATE_BUCKET: tokens per address and account; 0 = no limit."""
+    rate_refill_per_s: float = 10.0
+    """OFFHOOK_RATE_REFILL."""
+    trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
+    """Peers whose X-Forwarded-For counts (KAZOO's `reverse_proxies`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServices:
+    """Everything the endpoints use."""
+
+    store: Store
+    auth: Auth
+    documents: DocumentService
+    accounts: Accounts
+    calls: Calls
+    call_requests: CallRequests
+    """Plans and places connects and quickcalls."""
+    registrations: Registrations
+    clock: Clock
+    random: Random
+    settings: ApiSettings = field(default_factory=ApiSettings)
+    node: str = "offhook"
+    """Short name of this node; `node` in every envelope."""
+    unready: Callable[[], str] = lambda: ""
+    """Why the node takes no calls now (`draining`, `storage lost`), or an empty string."""
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """What `/metrics` shows; the edge adds its own counters."""

@@ -1,0 +1,84 @@
+"""From an understood request to a call in execution: plan, throttle, place."""
+
+from dataclasses import dataclass
+
+from offhook.calls.model import CallPlan
+from offhook.directory.model import Document, Json
+from offhook.kernel import Clock
+
+from .limits import Throttles
+from .planning import (
+    ConnectRequest,
+    Planned,
+    Planning,
+    QuickcallRequest,
+    plan_connect,
+    plan_quickcall,
+)
+from .ports import Calls, LiveCall
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A call that was accepted."""
+
+    plan: CallPlan
+    live: LiveCall
+    answer: Json
+    """`data` of the 202."""
+
+
+class CallRequests:
+    """Connects buttons and dials for devices and users."""
+
+    def __init__(self, calls: Calls, planning: Planning, *, clock: Clock) -> None:
+        self._calls = calls
+        self._planning = planning
+        self._clock = clock
+        self._throttles = Throttles()
+
+    async def connect(self, account: Document, button: Document, request: ConnectRequest) -> PlacedCall:
+        """Place the call of a button.
+
+        Only an accepted call uses up the button's throttle. Raises PlanRefused, TooManyRequests, CallRefused,
+        StorageLost.
+        """
+        planned = await self.plan_connect(account, button, request)
+        now = self._clock.monotonic()
+        with self._throttles.invocation(button.id, throttle_of(button), now=now):
+            return await self._place(planned)
+
+    async def quickcall(self, account: Document, endpoint: Document, request: QuickcallRequest) -> PlacedCall:
+        """Place the call of a device or user. Raises PlanRefused, CallRefused, StorageLost."""
+        return await self._place(await self.plan_quickcall(account, endpoint, request))
+
+    async def plan_connect(self, account: Document, button: Document, request: ConnectRequest) -> Planned:
+        """Return what would be done. Raises PlanRefused."""
+        return await plan_connect(
+            request, button=button, account=account, world=self._planning, now=self._clock.epoch()
+        )
+
+    async def plan_quickcall(
+        self, account: Document, endpoint: Document, request: QuickcallRequest
+    ) -> Planned:
+        """Return what would be done. Raises PlanRefused."""
+        return await plan_quickcall(
+            request, endpoint=endpoint, account=account, world=self._planning, now=self._clock.epoch()
+        )
+
+    def invocations_left(self, button: Document) -> int | None:
+        """Return how many more calls of a button this minute allows; None if it has no throttle."""
+        throttle = throttle_of(button)
+        if throttle is None:
+            return None
+        return self._throttles.left(button.id, throttle, now=self._clock.monotonic())
+
+    async def _place(self, planned: Planned) -> PlacedCall:
+        live = await self._calls.place(planned.plan)
+        return PlacedCall(planned.plan, live, planned.answer)
+
+
+def throttle_of(button: Document) -> int | None:
+    """Return how many invocations a minute a button allows."""
+    throttle = button.data.get("throttle")
+    return throttle if isinstance(throttle, int) and throttle > 0 else None

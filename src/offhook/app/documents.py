@@ -1,0 +1,253 @@
+"""Reading and writing documents: completed, validated, keyed, revised (kazoo-behaviour 7 and 12.6)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from offhook.directory import (
+    Document,
+    Faults,
+    IsPlayable,
+    Json,
+    complete_account,
+    complete_device,
+    document_keys,
+    merge,
+    taken_fault,
+    validate,
+)
+from offhook.kernel import Clock, Random
+
+from .errors import InvalidDocument, KeyTaken, UnknownDocument
+from .passwords import Passwords
+from .ports import Store
+
+ID_DIGITS: Final = 32
+
+Precondition = Callable[[Document], None]
+"""Raises if the stored document is not the one the client means (If-Match)."""
+
+Observer = Callable[[Document, Document | None], None]
+"""Told of a document after it was stored, and of what it was before."""
+
+
+def no_precondition(document: Document) -> None:
+    """Accept any revision: the last writer wins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where documents of a type are kept."""
+
+    type: str
+    account_id: str
+    realm: str = ""
+    """The account's SIP domain; devices are known by it."""
+
+
+class DocumentService:
+    """Documents of every type."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        random: Random,
+        passwords: Passwords,
+        realm_suffix: str,
+        is_playable: IsPlayable | None = None,
+    ) -> None:
+        self._documents = store.documents
+        self._clock = clock
+        self._random = random
+        self._passwords = passwords
+        self._realm_suffix = realm_suffix
+        self._is_playable = is_playable
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> None:
+        """Call observer after every write (caches forget what they knew)."""
+        self._observers.append(observer)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    async def read(self, account_id: str, document_id: str, *, type: str) -> Document:
+        """Return a live document. Raises UnknownDocument."""
+        found = await self._documents.get(account_id, document_id, type=type)
+        if found is None:
+            raise UnknownDocument(document_id)
+        return found
+
+    async def list(self, account_id: str, *, type: str) -> Sequence[Document]:
+        """Return all live documents of a type."""
+        return await self._documents.list(account_id, type=type)
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    async def create(self, place: Place, data: Json) -> Document:
+        """Store a new document; an id in data is ignored. Raises InvalidDocument, StorageLost."""
+        document = self._new(place.type, place.account_id, self._random.hex(ID_DIGITS), data)
+        return await self._save(document, place.realm, before=None)
+
+    async def create_account(
+        self, data: Json, *, private: Json, parent: Json | None = None, account_id: str = ""
+    ) -> Document:
+        """Store a new account. Raises InvalidDocument, StorageLost."""
+        new_id = account_id or self._random.hex(ID_DIGITS)
+        document = self._new("account", new_id, new_id, data)
+        document.private = private
+        return await self._save(document, "", before=None, parent=parent)
+
+    async def replace(
+        self, place: Place, document_id: str, data: Json, *, precondition: Precondition = no_precondition
+    ) -> Document:
+        """Replace all public fields. Raises UnknownDocument, InvalidDocument, RevisionConflict, StorageLost.
+
+        What was made up at creation (realm, SIP credentials) stays unless data says otherwise: a phone
+        would fall silent because its form has no such field.
+        """
+        stored = await self.read(place.account_id, document_id, type=place.type)
+        kept = _with_made_up(data, stored)
+        return await self._save(self._changed(stored, kept), place.realm, before=stored, check=precondition)
+
+    async def patch(
+        self, place: Place, document_id: str, data: Json, *, precondition: Precondition = no_precondition
+    ) -> Document:
+        """Merge into the stored fields; null removes. Raises as replace does."""
+        stored = await self.read(place.account_id, document_id, type=place.type)
+        changed = self._changed(stored, merge(stored.data, data))
+        return await self._save(changed, place.realm, before=stored, check=precondition)
+
+    async def delete(
+        self,
+        place: Place,
+        document_id: str,
+        *,
+        for_good: bool = False,
+        precondition: Precondition = no_precondition,
+    ) -> Document:
+        """Delete a document and return it. Raises UnknownDocument, RevisionConflict, StorageLost."""
+        stored = await self.read(place.account_id, document_id, type=place.type)
+        precondition(stored)
+        gone = msgspec.structs.replace(stored, deleted=True, modified_at=self._clock.epoch())
+        if for_good:
+            await self._documents.remove(place.account_id, document_id, expected_revision=stored.revision)
+        else:
+            gone = await self._documents.put(gone, (), expected_revision=stored.revision)
+        self.tell(gone, stored)
+        return gone
+
+    async def keep_private(self, document: Document, private: Json, *, realm: str = "") -> Document:
+        """Replace what clients never see of a document. Raises RevisionConflict, StorageLost."""
+        changed = msgspec.structs.replace(document, private=private, modified_at=self._clock.epoch())
+        return await self._put(changed, realm, before=document)
+
+    def tell(self, document: Document, before: Document | None) -> None:
+        """Let the observers know of a write."""
+        for observer in self._observers:
+            observer(document, before)
+
+    # --- how a write is made ------------------------------------------------------------------------
+
+    def _new(self, type: str, account_id: str, document_id: str, data: Json) -> Document:
+        now = self._clock.epoch()
+        return Document(
+            id=document_id, account_id=account_id, type=type, data=data, created_at=now, modified_at=now
+        )
+
+    def _changed(self, stored: Document, data: Json) -> Document:
+        return msgspec.structs.replace(stored, data=data, modified_at=self._clock.epoch())
+
+    async def _save(
+        self,
+        document: Document,
+        realm: str,
+        *,
+        before: Document | None,
+        parent: Json | None = None,
+        check: Precondition = no_precondition,
+    ) -> Document:
+        data, faults = validate(document.type, document.data, is_playable=self._is_playable)
+        password = data.pop("password", None) if document.type == "user" else None
+        if document.type == "user" and not faults:
+            faults = password_faults(data, password, before)
+        if faults:
+            raise InvalidDocument(faults)
+        document.data = self._completed(document.type, data, realm, parent)
+        if before is not None:
+            check(before)
+        if isinstance(password, str):
+            await self._keep_password(document, password)
+        elif document.type == "user" and "username" not in data:
+            document.private = {}  # nobody logs in without a name
+        stored = await self._put(document, realm, before=before)
+        if before is not None and document.type == "account":
+            await self._follow_realm(stored, before)
+        return stored
+
+    def _completed(self, type: str, data: Json, realm: str, parent: Json | None) -> Json:
+        if type == "account":
+            return complete_account(data, random=self._random, realm_suffix=self._realm_suffix, parent=parent)
+        if type == "device":
+            return complete_device(data, random=self._random, realm=realm)
+        return data
+
+    async def _put(self, document: Document, realm: str, *, before: Document | None) -> Document:
+        keys = document_keys(document, realm=realm)
+        revision = before.revision if before is not None else None
+        try:
+            stored = await self._documents.put(document, keys, expected_revision=revision)
+        except KeyTaken as error:
+            holder = await self._documents.get(document.account_id, error.document_id, type=document.type)
+            raise InvalidDocument(taken_fault(error.kind, error.value, holder)) from None
+        self.tell(stored, before)
+        return stored
+
+    async def _keep_password(self, document: Document, password: str) -> None:
+        """Store what logins are compared with; older tokens of the user die."""
+        username = str(document.data["username"])
+        document.private = {
+            **document.private,
+            "credentials": await self._passwords.credentials(document.account_id, username, password),
+            "identity": self._random.hex(32),
+        }
+
+    async def _follow_realm(self, account: Document, before: Document) -> None:
+        """Key the devices by the account's new realm: they register as `username@realm`."""
+        realm = str(account.data.get("realm", ""))
+        if realm == before.data.get("realm"):
+            return
+        for device in await self._documents.list(account.id, type="device"):
+            await self._put(device, realm, before=device)
+
+
+def password_faults(data: Json, password: object, before: Document | None) -> Faults:
+    """Return what is wrong with username and password.
+
+    A password is needed whenever the username is new or changes: the stored digests contain both.
+    """
+    username = data.get("username")
+    had = before.data.get("username") if before is not None else None
+    if password is not None and username is None:
+        return _required("username")
+    if username is not None and username != had and password is None:
+        return _required("password")
+    return {}
+
+
+def _required(name: str) -> Faults:
+    return {name: {"required": {"message": "Field is required but missing", "value": name}}}
+
+
+def _with_made_up(data: Json, stored: Document) -> Json:
+    if stored.type == "account":
+        return {"realm": stored.data.get("realm")} | data
+    sip = data.get("sip", {})
+    if stored.type != "device" or not isinstance(sip, dict):
+        return data
+    known = stored.data.get("sip", {})
+    made_up = {name: known[name] for name in ("username", "password") if name in known}
+    return data | {"sip": made_up | sip}
