@@ -68,6 +68,12 @@ class UserAgentCore:
         except RemoteMalformed:
             return  # not even the Via can be read
 
+    def advertise_port(self, port: int) -> None:
+        """Put the port the system chose in place of port 0 (the shell calls it when it has bound)."""
+        advertised = self._state.config.advertised
+        for transport, (host, configured) in advertised.items():
+            advertised[transport] = (host, configured or port)
+
     def flow_failed(self, flow: Flow, now: float) -> None:
         """A connection is lost, or could not be opened: what waits on it fails, or goes over UDP."""
         self._state.layer.flow_failed(flow, now)
