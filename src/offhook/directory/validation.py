@@ -113,7 +113,8 @@ class _Run:
         if rules.validator.is_valid(value):
             return
         errors = list(rules.validator.iter_errors(value))
-        if any(_repair(value, error) for error in errors):
+        repaired = [_repair(value, error) for error in errors]
+        if any(repaired):
             errors = list(rules.validator.iter_errors(value))
         for error in errors:
             _report(self._faults, error, path)
@@ -175,17 +176,21 @@ class _Run:
 
 def _repair(document: Json, error: jsonschema_rs.ValidationError) -> bool:
     """Convert a text into the number or boolean that the schema wants, if nothing is lost."""
-    if error.kind.name != "type" or not isinstance(error.instance, str) or not error.instance_path:
+    kind: Any = error.kind
+    if kind.name != "type" or not isinstance(error.instance, str) or not error.instance_path:
         return False
-    for type in error.kind.types:  # type: ignore[attr-defined]
-        converted = _converted(error.instance, type)
-        if converted is not None:
-            parent: Any = document
-            for part in error.instance_path[:-1]:
-                parent = parent[part]
-            parent[error.instance_path[-1]] = converted
-            return True
-    return False
+    *way, last = error.instance_path
+    parent: Any = document
+    try:
+        for part in way:
+            parent = parent[part]
+        if parent[last] != error.instance:
+            return False  # the validator leaves empty keys out of its paths
+    except (LookupError, TypeError):
+        return False
+    found = [value for type in kind.types if (value := _converted(error.instance, type)) is not None]
+    parent[last] = found[0] if found else error.instance
+    return bool(found)
 
 
 def _converted(text: str, type: str) -> int | float | bool | None:
