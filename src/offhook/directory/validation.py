@@ -1,6 +1,5 @@
 """One function between what clients send and what is stored (kazoo-behaviour 2.4 and 12.6)."""
 
-import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,6 +24,9 @@ IsPlayable = Callable[[str], bool]
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
+_EXACT_MAX: Final = 2**53
+"""Whole numbers below it are exact as floating point."""
+
 _BOOLEANS: Final = {"true": True, "false": False}
 _LOOSE: Final = {"1": True, "0": False}
 _DEFAULT_CONTAINERS: Final = (dict, list)
@@ -43,9 +45,9 @@ def validate(name: str, data: Json, *, is_playable: IsPlayable | None = None) ->
     try:
         for key, value in data.items():
             if value is not None and not is_private_key(key):
-                cleaned[key] = _copy(value, NESTING_MAX)
-    except _TooDeep:
-        add_fault(faults, ("data",), "error", f"more than {NESTING_MAX} levels deep")
+                cleaned[_text(key)] = _copy(value, NESTING_MAX)
+    except _Unstorable as error:
+        add_fault(faults, ("data",), "error", str(error))
         return {}, faults
     _normalise(name, cleaned)
     _Run(faults, is_playable).document(_rules(name), cleaned, (), fill=True)
@@ -57,20 +59,30 @@ def is_private_key(key: str) -> bool:
     return key == "id" or key.startswith(("_", "pvt_"))
 
 
-class _TooDeep(Exception):
-    """A signal between two functions."""
+class _Unstorable(Exception):
+    """A signal between two functions: why the data is no JSON that can be stored."""
 
 
 def _copy(value: Any, levels: int) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (dict, list)) and not levels:
+        raise _Unstorable(f"more than {NESTING_MAX} levels deep")
     if isinstance(value, dict):
-        if not levels:
-            raise _TooDeep
-        return {key: _copy(item, levels - 1) for key, item in value.items() if item is not None}
+        return {_text(key): _copy(item, levels - 1) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        if not levels:
-            raise _TooDeep
         return [_copy(item, levels - 1) for item in value]
     return value
+
+
+def _text(text: str) -> str:
+    """Refuse lone surrogates: query strings can bring them, JSON cannot hold them."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise _Unstorable("text is not valid Unicode") from None
+    return text
 
 
 def _normalise(name: str, data: Json) -> None:
@@ -138,7 +150,7 @@ class _Run:
                 add_fault(self._faults, path, "error", MESSAGES["control"], value=echo(value))
             elif shape.is_loose:
                 value = _LOOSE.get(value, value)
-        elif shape.is_integer and isinstance(value, float) and value.is_integer():
+        elif shape.is_integer and isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_MAX:
             value = int(value)
         elif shape.is_loose and type(value) is int and value in (0, 1):
             value = bool(value)
@@ -198,7 +210,7 @@ def _converted(text: str, type: str) -> int | float | bool | None:
         return int(text) if _INTEGER.fullmatch(text) else None
     if type == "number" and _NUMBER.fullmatch(text):
         value = float(text)
-        return int(value) if value.is_integer() and math.fabs(value) < 1e15 else value
+        return int(value) if value.is_integer() and abs(value) < _EXACT_MAX else value
     if type == "boolean":
         return _BOOLEANS.get(text)
     return None

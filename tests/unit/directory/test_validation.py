@@ -248,6 +248,13 @@ def test_deep_nesting_is_a_fault_and_no_crash():
     assert set(faults_of("clicktocall", BUTTON | {"mine": value})) == {"data"}
 
 
+@pytest.mark.parametrize(
+    "data", [{"mine": ["\ud800"]}, {"name": "\udc80"}, {"\ud800": 1}, {"mine": {"\ud800": 1}}]
+)
+def test_half_a_character_is_a_fault_and_no_crash(data):
+    assert set(faults_of("clicktocall", BUTTON | data)) == {"data"}
+
+
 def test_a_callflow_may_be_as_deep_as_promised():
     node: dict = {"module": "hangup", "data": {}}
     for _ in range(NESTING_MAX // 3):
