@@ -2,7 +2,7 @@
 
 What a peer wrote is kept: order and case of parameters, escapes, quoted values. Names are matched
 without case. Parsers take one value with folding undone and raise RemoteMalformed. Every pattern
-has disjoint neighbours, so that no input makes matching slower than linear.
+is possessive or has disjoint neighbours, so that no input makes matching slower than linear.
 """
 
 import re
@@ -19,17 +19,24 @@ MAX_PORT: Final = 65535
 BRANCH_COOKIE: Final = "z9hG4bK"
 """Start of a branch that is unique as RFC 3261 8.1.1.7 asks."""
 
-_TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105 (the grammar's word, no secret)
+_TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105 (the grammar's word, no secret)
+_URI: Final = r"[A-Za-z][A-Za-z0-9+.\-]*+:[!#-;=?-~]++"
+_PARAMETERS: Final = rf'(?:;{_TOKEN}(?:=[^\s;,"<>]*+)?)*+'
 _is_token = re.compile(_TOKEN).fullmatch
-_is_plain_parameters = re.compile(rf'(?:;{_TOKEN}(?:=[^\s;,"<>]*)?)*').fullmatch
-_is_plain_value = re.compile(r'[^\s;,"<>]*').fullmatch
-_quoted = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL).match
+_is_plain_parameters = re.compile(_PARAMETERS).fullmatch
+_is_plain_value = re.compile(r'[^\s;,"<>]*+').fullmatch
+_quoted = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL).match
 _separators = re.compile(r'["\\<>,;]').finditer
-_is_loose_display = re.compile(r'[^",;<>\\\x00-\x08\x0a-\x1f\x7f]*').fullmatch
-_is_uri = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!#-;=?-~]+").fullmatch
+_is_loose_display = re.compile(r'[^",;<>\\\x00-\x08\x0a-\x1f\x7f]*+').fullmatch
+_is_uri = re.compile(_URI).fullmatch
+_plain_name_addr = re.compile(  # what nearly all peers write: "Name" <uri>;params
+    rf'(?:"([^"\\]*+)"[ \t]*+)?<({_URI})>({_PARAMETERS})'
+).fullmatch
+_plain_cseq = re.compile(rf"([0-9]{{1,9}}) ({_TOKEN})").fullmatch
 _via = re.compile(
-    rf"SIP/2\.0/({_TOKEN})[ \t]+([A-Za-z0-9\-._]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]+))?[ \t]*(;.*)?",
-    re.DOTALL | re.IGNORECASE,
+    rf"[Ss][Ii][Pp]/2\.0/({_TOKEN})[ \t]++([A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])"
+    r"(?::([0-9]++))?[ \t]*+(;.*)?",
+    re.DOTALL,
 ).fullmatch
 
 
@@ -89,8 +96,8 @@ def unquote(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL) if "\\" in inner else inner
 
 
-class Parameters(tuple[tuple[str, str | None], ...]):
-    """Parameters in order: pairs of a name and a value as written, None where no `=` stood."""
+class Parameters(tuple[str, ...]):
+    """Parameters in order, each as it is written: `tag=abc`, `rport`, `x="a;b"`."""
 
     __slots__ = ()
 
@@ -100,12 +107,7 @@ class Parameters(tuple[tuple[str, str | None], ...]):
         if not text:
             return cls()
         if _is_plain_parameters(text):
-            return cls(
-                [
-                    (name, value if equals else None)
-                    for name, equals, value in [item.partition("=") for item in text[1:].split(";")]
-                ]
-            )
+            return cls(text[1:].split(";"))
         first, *items = split_outside(text, ";")
         if first.strip(" \t"):
             raise RemoteMalformed(header, "text where parameters should start")
@@ -114,46 +116,59 @@ class Parameters(tuple[tuple[str, str | None], ...]):
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return a parameter's value without its quotes, "" if it has none, or default if absent."""
         wanted = name.lower()
-        for key, value in self:
-            if key.lower() == wanted:
-                return "" if value is None else unquote(value)
+        for item in self:
+            key, _, value = item.partition("=")
+            if key == wanted or key.lower() == wanted:
+                return unquote(value)
         return default
+
+    def pairs(self) -> list[tuple[str, str | None]]:
+        """Return (name, value as written); None where no `=` stands."""
+        parts = [item.partition("=") for item in self]
+        return [(name, value if equals else None) for name, equals, value in parts]
+
+    def with_(self, name: str, value: str | None = None) -> Self:
+        """Return a copy where the parameter has this raw value, in its old place if it had one."""
+        new = name if value is None else f"{name}={value}"
+        wanted = name.lower()
+        if name not in self:
+            return type(self)((*self, new))
+        return type(self)([new if _name(item) == wanted else item for item in self])
+
+    def without(self, name: str) -> Self:
+        """Return a copy that lacks the parameter."""
+        wanted = name.lower()
+        return type(self)([item for item in self if _name(item) != wanted])
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a parameter of this name is there, with or without a value."""
         return isinstance(name, str) and self.get(name) is not None
 
-    def with_(self, name: str, value: str | None = None) -> Self:
-        """Return a copy where the parameter has this raw value, in its old place if it had one."""
-        wanted = name.lower()
-        if name not in self:
-            return type(self)((*self, (name, value)))
-        return type(self)([(key, value if key.lower() == wanted else old) for key, old in self])
-
-    def without(self, name: str) -> Self:
-        """Return a copy that lacks the parameter."""
-        wanted = name.lower()
-        return type(self)([pair for pair in self if pair[0].lower() != wanted])
-
     def __str__(self) -> str:
-        return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in self])
+        return "".join([f";{item}" for item in self])
 
 
-def _parse_parameter(item: str, header: str) -> tuple[str, str | None]:
+def _name(item: str) -> str:
+    return item.partition("=")[0].lower()
+
+
+def _parse_parameter(item: str, header: str) -> str:
+    """Return one parameter without the white space that the grammar allows around `=`."""
     name, equals, value = item.partition("=")
     name, value = name.strip(" \t"), value.strip(" \t")
     if not _is_token(name):
         raise RemoteMalformed(header, "a parameter without a proper name")
-    if not equals:
-        return name, None
-    if not _is_plain_value(value) and not _is_quoted(value):
+    if equals and not _is_plain_value(value) and not _is_quoted(value):
         raise RemoteMalformed(header, f"bad value of parameter {name}")
-    return name, value
+    return f"{name}={value}" if equals else name
 
 
 def _is_quoted(text: str) -> bool:
     found = _quoted(text)
     return found is not None and found.end() == len(text)
+
+
+_NO_PARAMETERS: Final = Parameters()
 
 
 class Via(msgspec.Struct, frozen=True):
@@ -164,7 +179,7 @@ class Via(msgspec.Struct, frozen=True):
     host: str
     """Name or address; IPv6 keeps its brackets."""
     port: int | None = None
-    params: Parameters = Parameters()
+    params: Parameters = _NO_PARAMETERS
 
     @classmethod
     def parse(cls, text: str, header: str = "Via") -> Self:
@@ -227,12 +242,19 @@ class NameAddr(msgspec.Struct, frozen=True):
     """Without quotes and escapes; "" if there is none."""
     uri: str
     """Never decoded; `*` only in Contact."""
-    params: Parameters = Parameters()
+    params: Parameters = _NO_PARAMETERS
 
     @classmethod
     def parse(cls, text: str, header: str = "address") -> Self:
         """Parse `"Name" <uri>;params` or `uri;params`."""
-        text = text.strip(" \t")
+        plain = _plain_name_addr(text)
+        if plain is not None:
+            display, uri, params = plain.groups("")
+            return cls(display, uri, Parameters(params[1:].split(";")) if params else _NO_PARAMETERS)
+        return cls._parse_slowly(text.strip(" \t"), header)
+
+    @classmethod
+    def _parse_slowly(cls, text: str, header: str) -> Self:
         display, at = "", 0
         if text[:1] == '"':
             found = _quoted(text)
@@ -285,6 +307,9 @@ class CSeq(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str, header: str = "CSeq") -> Self:
         """Parse `314159 INVITE`."""
+        plain = _plain_cseq(text)
+        if plain is not None:
+            return cls(int(plain[1]), plain[2])
         words = text.split()
         number = parse_digits(words[0], MAX_CSEQ) if len(words) == 2 else None
         if number is None or not _is_token(words[1]):

@@ -57,9 +57,13 @@ _KEYS: Final = (
 """Spellings that need no work; a fixed table, because a cache of what peers send would grow."""
 
 
+known_key = _KEYS.get
+"""Return the key of a well-known header in a usual spelling; None: ask header_key."""
+
+
 def header_key(name: str) -> str:
     """Return the long lower-case form of a header name, or "" if it is no token."""
-    key = _KEYS.get(name)
+    key = known_key(name)
     if key is not None:
         return key
     if not is_token(name):
@@ -88,17 +92,21 @@ class Headers:
         headers._fields = fields
         return headers
 
+    def by_key(self) -> dict[str, list[str]]:
+        """Return the lines of each header by its long lower-case name; not to be changed by the caller."""
+        index = self._lines
+        if index is None:
+            index = self._lines = {key: [value] for key, _, value in self._fields}
+            if len(index) != len(self._fields):
+                for key in index:
+                    index[key] = []
+                for key, _, value in self._fields:
+                    index[key].append(value)
+        return index
+
     def lines(self, name: str) -> list[str]:
         """Return the value of each line of this name; not to be changed by the caller."""
-        if self._lines is None:
-            index: dict[str, list[str]] = {}
-            for key, _, value in self._fields:
-                if key in index:
-                    index[key].append(value)
-                else:
-                    index[key] = [value]
-            self._lines = index
-        return self._lines.get(_KEYS.get(name) or header_key(name)) or []
+        return self.by_key().get(known_key(name) or header_key(name)) or []
 
     def get(self, name: str) -> str | None:
         """Return the value of the first line of this name, or None."""
@@ -110,6 +118,8 @@ class Headers:
         lines = self.lines(name)
         if header_key(name) not in _LISTS:
             return list(lines)
+        if len(lines) == 1 and lines[0] and "," not in lines[0]:
+            return [lines[0]]
         values = [value.strip(" \t") for line in lines for value in split_outside(line, ",")]
         return [value for value in values if value]
 

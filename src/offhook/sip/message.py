@@ -9,7 +9,7 @@ from typing import Final, TypeVar, cast
 
 from .errors import LocalHeaderInjection, RemoteMalformed
 from .grammar import WILDCARD, CSeq, NameAddr, Via, is_token, parse_addresses, parse_digits
-from .headers import Headers, header_key
+from .headers import Headers, header_key, known_key
 
 __all__ = [
     "MAX_HEAD_BYTES",
@@ -62,6 +62,7 @@ _is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
 _is_call_id = re.compile(r"[!-~]+").fullmatch
 
 T = TypeVar("T")
+Field = tuple[str, str, str]
 
 
 class SipMessage:
@@ -80,7 +81,7 @@ class SipMessage:
         parsed = self.headers.parsed
         value = parsed.get(key)
         if value is None:
-            lines = self.headers.lines(key)
+            lines = self.headers.by_key().get(key, ())
             if len(lines) != 1:
                 raise RemoteMalformed(key, "repeated" if lines else "missing")
             value = parsed[key] = parse(lines[0], key)
@@ -152,14 +153,14 @@ class SipMessage:
     @property
     def max_forwards(self) -> int | None:
         """Hops left, or None if the header is absent (RFC 2543)."""
-        if not self.headers.lines("max-forwards"):
+        if "max-forwards" not in self.headers.by_key():
             return None
         return self._one("max-forwards", _parse_max_forwards)
 
     @property
     def content_length(self) -> int | None:
         """The Content-Length header, or None if absent."""
-        if not self.headers.lines("content-length"):
+        if "content-length" not in self.headers.by_key():
             return None
         return self._one("content-length", _parse_content_length)
 
@@ -278,15 +279,8 @@ def parse_message(data: bytes) -> Request | Response:
     head = data[:head_end] if head_end >= 0 else data.rstrip(b"\r\n")
     fault = RemoteMalformed("message", "no empty line after the headers") if head_end < 0 else None
     text = head.decode("utf-8", "surrogateescape")
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _fold.sub(" ", text)
-    lines = text.split("\r\n")
-    if len(lines) > MAX_HEADERS:
-        raise RemoteMalformed("message", f"more than {MAX_HEADERS} lines", status=513)
-    if not (len(lines) - 1 == text.count("\r") == text.count("\n")):
-        fault = fault or RemoteMalformed("message", "a bare CR or LF")
-    fields, field_fault = _parse_fields(lines)
-    message, line_fault = _parse_start_line(lines[0], Headers.of_parsed(fields))
+    fields, field_fault = _parse_fields(text)
+    message, line_fault = _parse_start_line(text.partition("\r\n")[0], Headers.of_parsed(fields))
     fault = line_fault or fault or field_fault
     if fault is None:
         fault = _cut_body(message, data, head_end + 4)
@@ -296,23 +290,48 @@ def parse_message(data: bytes) -> Request | Response:
     return message
 
 
-def _parse_fields(lines: list[str]) -> tuple[list[tuple[str, str, str]], RemoteMalformed | None]:
+def _parse_fields(text: str) -> tuple[list[Field], RemoteMalformed | None]:
     """Split every line but the first; return also the first fault, so that the rest can be answered."""
+    lines = text.split("\r\n")
+    breaks = len(lines) - 1
+    if breaks > MAX_HEADERS:
+        raise RemoteMalformed("message", f"more than {MAX_HEADERS} lines", status=513)
+    if len(text) > MAX_LINE_CHARS or not (text.count("\r") == breaks == text.count("\n")):
+        return _parse_fields_slowly(text)
     fields = []
-    fault = None
+    for line in lines[1:]:
+        name, colon, value = line.partition(": ")
+        key = known_key(name) or header_key(name)
+        if not key or not colon:
+            return _parse_fields_slowly(text)
+        fields.append((key, name, value.strip(" \t")))
+    return fields, None
+
+
+def _parse_fields_slowly(text: str) -> tuple[list[Field], RemoteMalformed | None]:
+    """Do the same for messages with folded lines, faults or unusual spaces."""
+    lines = _fold.sub(" ", text).split("\r\n")
+    is_folded = lines[0] != text.partition("\r\n")[0]
+    fault = RemoteMalformed("start-line", "continued on the next line") if is_folded else None
+    fields = []
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        key = header_key(name) or header_key(name.rstrip(" \t"))
-        if not key or not colon or len(line) > MAX_LINE_CHARS:
+        name = name.rstrip(" \t")
+        key = header_key(name)
+        if key and colon and len(line) <= MAX_LINE_CHARS and "\r" not in value and "\n" not in value:
+            fields.append((key, name, value.strip(" \t")))
+        else:
             fault = fault or RemoteMalformed("message", "a line that is no header, or too long")
-            continue
-        fields.append((key, name.rstrip(" \t"), value.strip(" \t")))
     return fields, fault
 
 
 def _parse_start_line(line: str, headers: Headers) -> tuple[Request | Response, RemoteMalformed | None]:
     """Return the empty-bodied message and what is wrong. Raises RemoteMalformed if it is no SIP."""
+    if "\r" in line or "\n" in line:
+        raise RemoteMalformed("start-line", "a bare CR or LF")
     words = line.split(" ")
+    if len(words) == 3 and words[2] == "SIP/2.0" and words[1] and is_token(words[0]):
+        return Request(words[0], words[1], headers), None
     if _is_version(words[0]) and len(words) > 1:
         status = words[1]
         code = parse_digits(status, 699) or 0

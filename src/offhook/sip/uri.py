@@ -20,6 +20,10 @@ _is_parameters = re.compile(rf"(?:;[{_PLAIN}\[\]/:&+$]+(?:=[{_PLAIN}\[\]/:&+$]*)
 _is_headers = re.compile(rf"[{_PLAIN}\[\]/?:+$]+=[{_PLAIN}\[\]/?:+$]*"
                          rf"(?:&[{_PLAIN}\[\]/?:+$]+=[{_PLAIN}\[\]/?:+$]*)*").fullmatch  # fmt: skip
 _host_port = re.compile(r"([A-Za-z0-9\-._]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]+))?").fullmatch
+_plain_uri = re.compile(  # what nearly all peers write: no password, escapes, headers or IPv6
+    r"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$]++)@)?([A-Za-z0-9\-._]++)(?::([1-9][0-9]{0,3}))?"
+    r"((?:;[A-Za-z0-9\-_.!~*'()]++(?:=[A-Za-z0-9\-_.!~*'():]*+)?)*+)"
+).fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _escape = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
@@ -51,6 +55,15 @@ class SipUri(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str, header: str = "URI") -> Self:
         """Parse a sip: or sips: URI. Raises RemoteMalformed: status 416 if the scheme is another."""
+        plain = _plain_uri(text)
+        if plain is None:
+            return cls._parse_slowly(text, header)
+        scheme, user, host, digits, params = plain.groups("")
+        port = int(digits) if digits else None
+        return cls(scheme, user, None, host, port, _split_parameters(params))
+
+    @classmethod
+    def _parse_slowly(cls, text: str, header: str) -> Self:
         scheme = scheme_of(text)
         if scheme not in SIP_SCHEMES:
             raise RemoteMalformed(header, "not a SIP URI", status=416 if scheme else 400)
@@ -68,7 +81,7 @@ class SipUri(msgspec.Struct, frozen=True):
         port = None
         if digits is not None and not (port := parse_digits(digits, MAX_PORT)):
             raise RemoteMalformed(header, "bad port in a SIP URI")
-        return cls(scheme, user, password, host, port, _parse_parameters(params), headers)
+        return cls(scheme, user, password, host, port, _split_parameters(params), headers)
 
     @property
     def transport(self) -> str:
@@ -120,9 +133,8 @@ def _split_userinfo(text: str, header: str) -> tuple[str, str | None]:
     return user, password if colon else None
 
 
-def _parse_parameters(text: str) -> Parameters:
-    pairs = [item.partition("=") for item in text[1:].split(";")] if text else []
-    return Parameters([(name, value if equals else None) for name, equals, value in pairs])
+def _split_parameters(text: str) -> Parameters:
+    return Parameters(text[1:].split(";")) if text else Parameters()
 
 
 def _normal(text: str | None) -> str:
@@ -138,8 +150,8 @@ def _normal(text: str | None) -> str:
 
 
 def _same_parameters(ours: Parameters, theirs: Parameters) -> bool:
-    left = {_normal(name).lower(): _normal(value).lower() for name, value in ours}
-    right = {_normal(name).lower(): _normal(value).lower() for name, value in theirs}
+    left = {_normal(name).lower(): _normal(value).lower() for name, value in ours.pairs()}
+    right = {_normal(name).lower(): _normal(value).lower() for name, value in theirs.pairs()}
     if any((name in left) != (name in right) for name in _MUST_MATCH):
         return False
     return all(value == right.get(name, value) for name, value in left.items())

@@ -5,8 +5,9 @@ from collections.abc import Container
 from typing import Final
 
 from .errors import RemoteMalformed
+from .grammar import WILDCARD
 from .message import Request, Response
-from .uri import OPAQUE_SCHEMES, SIP_SCHEMES, SipUri, scheme_of
+from .uri import OPAQUE_SCHEMES, SipUri, scheme_of
 
 SESSION_BODY: Final = "application/sdp"
 _SESSION_METHODS: Final = frozenset(("INVITE", "UPDATE", "PRACK", "ACK"))
@@ -45,7 +46,7 @@ def request_fault(
         _check_request_uri(request.uri)
         if forwards and request.max_forwards == 0:
             return RemoteMalformed("max-forwards", "no hop left", status=483)
-        if "require" in request.headers and unsupported_options(request, supported):
+        if "require" in request.headers.by_key() and unsupported_options(request, supported):
             return RemoteMalformed("require", "an option we do not have", status=420)
         if request.method in _SESSION_METHODS:
             _check_session(request)
@@ -77,57 +78,55 @@ def _check_headers(request: Request) -> None:
     _, _, _, _, _ = request.vias, request.from_, request.to, request.call_id, request.max_forwards
     if request.cseq.method != request.method:
         raise RemoteMalformed("cseq", "method differs from the request line")
-    headers = request.headers
-    if "contact" in headers:
+    present = request.headers.by_key()
+    if "contact" in present:
         _check_contacts(request)
-    if "route" in headers:
+    if "route" in present:
         _ = request.route
-    if "record-route" in headers:
+    if "record-route" in present:
         _ = request.record_route
-    for key in _SINGLE:
-        if len(headers.lines(key)) > 1:
-            raise RemoteMalformed(key, "repeated")
-    date = headers.get("date")
-    if date is not None and not _is_date(date):
+    if len(present) != len(request.headers):
+        repeated = [key for key in _SINGLE if len(present.get(key, ())) > 1]
+        if repeated:
+            raise RemoteMalformed(repeated[0], "repeated")
+    if "date" in present and not _is_date(present["date"][0]):
         raise RemoteMalformed("date", "not an RFC 1123 date in GMT")
 
 
 def _check_contacts(request: Request) -> None:
-    contacts = request.contacts
-    if any(scheme_of(contact.uri) in SIP_SCHEMES and not _is_sip_uri(contact.uri) for contact in contacts):
-        raise RemoteMalformed("contact", "a bad SIP URI")
-
-
-def _is_sip_uri(uri: str) -> bool:
-    try:
-        SipUri.parse(uri)
-    except RemoteMalformed:
-        return False
-    return True
+    """Look into SIP URIs only: which other schemes may register is the registrar's business."""
+    for contact in request.contacts:
+        try:
+            SipUri.parse(contact.uri, "contact")
+        except RemoteMalformed as fault:
+            if fault.status == 400 and contact is not WILDCARD:
+                raise
 
 
 def _check_request_uri(uri: str) -> None:
-    scheme = scheme_of(uri)
-    if scheme in OPAQUE_SCHEMES:
-        return
-    if SipUri.parse(uri, "request-uri").headers:
+    try:
+        headers = SipUri.parse(uri, "request-uri").headers
+    except RemoteMalformed as fault:
+        if scheme_of(uri) in OPAQUE_SCHEMES and fault.status == 416:
+            return
+        raise
+    if headers:
         raise RemoteMalformed("request-uri", "headers are not allowed here")
 
 
 def _check_session(request: Request) -> None:
     """Check that the body is one we read and that our answer would be one they read."""
-    headers = request.headers
     if request.body and _is_foreign_body(request):
         raise RemoteMalformed("content-type", f"not {SESSION_BODY}", status=415)
-    if (
-        "accept" in headers
-        and request.method == "INVITE"
-        and not _accepts_sessions(headers.get_all("accept"))
-    ):
+    is_answered_with_sdp = request.method == "INVITE" and "accept" in request.headers.by_key()
+    if is_answered_with_sdp and not _accepts_sessions(request.headers.get_all("accept")):
         raise RemoteMalformed("accept", f"does not allow {SESSION_BODY}", status=406)
 
 
 def _is_foreign_body(request: Request) -> bool:
+    by_key = request.headers.by_key()
+    if by_key.get("content-type") == [SESSION_BODY] and "content-encoding" not in by_key:
+        return False
     encodings = [value.lower() for value in request.headers.get_all("content-encoding")]
     if request.content_type == SESSION_BODY and encodings in ([], ["identity"]):
         return False

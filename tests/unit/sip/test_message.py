@@ -104,7 +104,7 @@ def test_bad_header_line_is_malformed_and_answerable(line: str) -> None:
 def test_sizes_are_bounded() -> None:
     assert malformed(b"x" * (MAX_MESSAGE_BYTES + 1)).status == 513
     assert malformed(b"INVITE sip:a SIP/2.0\r\nX: " + b"x" * 40_000 + b"\r\n\r\n").status == 513
-    assert malformed(wire("INVITE sip:a SIP/2.0\n" + "X: y\n" * MAX_HEADERS + "\n")).status == 513
+    assert malformed(wire("INVITE sip:a SIP/2.0\n" + "X: y\n" * (MAX_HEADERS + 1) + "\n")).status == 513
     assert malformed(wire("INVITE sip:a SIP/2.0\nX: " + "y" * MAX_LINE_CHARS + "\n\n")).status == 400
 
 
