@@ -151,7 +151,7 @@ def gateway(*, username: str, password: str, realm: str = "trunk.test") -> Scena
 
 
 def proxy(*, realm: str = "proxy.test") -> Scenario:
-    """A carrier behind a proxy that challenges; whether the credentials are right is for the test to check."""
+    """A carrier behind a proxy that challenges; the test checks the credentials."""
     header = "Proxy-Authenticate: " + CHALLENGE.format(realm=realm)
     return scenario(
         "is a carrier behind a proxy",

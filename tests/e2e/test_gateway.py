@@ -1,0 +1,126 @@
+"""SIPp as a carrier gateway: digest, number rewriting, failover."""
+
+import hashlib
+import re
+from typing import Any
+
+import pytest
+
+from e2e.conftest import FarEnd
+from e2e.harness import Account, RtpEndpoint, Sipp
+from e2e.harness.far_ends import ANSWERS, BUSY, OVERLOADED, gateway, proxy
+from e2e.harness.ports import HOST
+
+pytestmark = pytest.mark.needs("sipp")
+
+NUMBER = "+15551234567"
+LOGIN = {"username": "trunk1", "password": "trunk-secret"}
+
+
+def create_carrier(account: Account, *gateways: Sipp, **more: Any) -> str:
+    """Send all North American numbers through these gateways, in this order."""
+    entries = [{"server": HOST, "port": each.port, **more} for each in gateways]
+    return account.create("resources", {"name": "Carrier", "gateways": entries, "rules": [r"^(\+1\d{10})$"]})
+
+
+def create_caller(far_end: FarEnd, account: Account, media: RtpEndpoint | None = None) -> tuple[Sipp, str]:
+    """Return extension 1001, and a button that rings it first."""
+    phone = far_end(ANSWERS, media=media)
+    account.create_extension("1001", account.create_static_phone("phone1001", phone.uri))
+    flow = {"module": "resources", "data": {}, "children": {}}
+    account.create("callflows", {"numbers": ["no_match"], "flow": flow})
+    return phone, account.create_button("1001")
+
+
+def test_call_goes_out_through_a_carrier_with_digest(far_end: FarEnd, account: Account) -> None:
+    with RtpEndpoint(440) as low, RtpEndpoint(1000) as high:
+        carrier = far_end(gateway(**LOGIN), media=high)
+        create_carrier(account, carrier, **LOGIN)
+        phone, button = create_caller(far_end, account, low)
+        call_id = account.connect(button, NUMBER)
+        low.send_to(*phone.offered_audio())
+        high.send_to(*carrier.offered_audio())
+        low.wait_until_hears(1000)
+        high.wait_until_hears(440)
+        account.hang_up(call_id)
+        assert account.wait_for_outcome(call_id)["outcome"] == "connected"
+        carrier.assert_clean()
+        phone.assert_clean()
+        assert carrier.received("INVITE")[0].startswith(f"INVITE sip:{NUMBER}@{HOST}:{carrier.port}")
+
+
+def test_wrong_password_is_the_carriers_refusal(far_end: FarEnd, account: Account) -> None:
+    carrier = far_end(gateway(**LOGIN))
+    create_carrier(account, carrier, username="trunk1", password="wrong-secret")
+    phone, button = create_caller(far_end, account)
+    call = account.wait_for_outcome(account.connect(button, NUMBER))
+    assert (call["outcome"], call["hangup_cause"], call["sip_code"], call["by"]) == (
+        "failed",
+        "CALL_REJECTED",
+        401,
+        "carrier",
+    )
+    carrier.assert_clean()
+    phone.assert_clean()
+
+
+def test_proxy_challenge_is_answered(far_end: FarEnd, account: Account) -> None:
+    carrier = far_end(proxy(realm="proxy.test"))
+    create_carrier(account, carrier, **LOGIN)
+    phone, button = create_caller(far_end, account)
+    call_id = account.connect(button, NUMBER)
+    account.wait_for_time(call_id, "bridged")
+    account.hang_up(call_id)
+    account.wait_for_outcome(call_id)
+    assert digest_is_right(carrier.received("INVITE")[1], **LOGIN)
+    carrier.assert_clean()
+    phone.assert_clean()
+
+
+def digest_is_right(invite: str, *, username: str, password: str) -> bool:
+    """Check Proxy-Authorization as RFC 2617 section 3.2.2 says."""
+    [line] = re.findall(r"^Proxy-Authorization: *Digest (.*?)\r?$", invite, re.MULTILINE | re.IGNORECASE)
+    given = {name: value.strip('"') for name, value in re.findall(r'(\w+)=("[^"]*"|[^,\s]+)', line)}
+
+    def md5(*parts: str) -> str:
+        return hashlib.md5(":".join(parts).encode()).hexdigest()
+
+    secret = md5(username, given["realm"], password)
+    expected = md5(
+        secret, given["nonce"], given["nc"], given["cnonce"], given["qop"], md5("INVITE", given["uri"])
+    )
+    return given["username"] == username and given["response"] == expected
+
+
+def test_next_gateway_is_tried_when_one_is_overloaded(far_end: FarEnd, account: Account) -> None:
+    overloaded, carrier = far_end(OVERLOADED), far_end(ANSWERS)
+    create_carrier(account, overloaded, carrier)
+    phone, button = create_caller(far_end, account)
+    call_id = account.connect(button, NUMBER)
+    account.wait_for_time(call_id, "bridged")
+    account.hang_up(call_id)
+    assert account.wait_for_outcome(call_id)["outcome"] == "connected"
+    for each in (overloaded, carrier, phone):
+        each.assert_clean()
+
+
+def test_busy_number_is_not_tried_through_the_next_gateway(far_end: FarEnd, account: Account) -> None:
+    busy, spare = far_end(BUSY), far_end(ANSWERS)
+    create_carrier(account, busy, spare)
+    phone, button = create_caller(far_end, account)
+    call = account.wait_for_outcome(account.connect(button, NUMBER))
+    assert (call["outcome"], call["hangup_cause"]) == ("busy", "USER_BUSY")
+    assert not spare.received("INVITE")
+    busy.assert_clean()
+    phone.assert_clean()
+
+
+def test_number_is_sent_with_prefix_and_capture(far_end: FarEnd, account: Account) -> None:
+    carrier = far_end(BUSY)
+    entry = {"server": HOST, "port": carrier.port, "prefix": "77", "suffix": "#9"}
+    account.create("resources", {"name": "Carrier", "gateways": [entry], "rules": [r"^\+1(\d{10})$"]})
+    _, button = create_caller(far_end, account)
+    account.wait_for_outcome(account.connect(button, NUMBER))
+    [invite] = carrier.received("INVITE")
+    user = invite.split()[1].removeprefix("sip:").partition("@")[0]
+    assert user in ("775551234567%239", "775551234567#9")
