@@ -1,0 +1,173 @@
+"""What only SQLite can be asked: crashes, full disks, schema versions, the writer's groups."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+
+from offhook.app.errors import StorageLost
+from offhook.stores.sqlite import SCHEMA_VERSION, SchemaTooNew, SqliteStore
+from offhook.stores.sqlite.connections import open_reader, open_writer
+from offhook.stores.sqlite.writer import Writer
+
+from .given import ACCOUNT, given_plan
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = [sys.executable, "-m", "tests.contract.stores.given_processes"]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "offhook.db"
+
+
+async def test_after_kill_9_everything_acknowledged_is_there(path):
+    process = subprocess.Popen([*PROGRAM, "accept", str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    time.sleep(1.5)
+    process.kill()
+    output, _ = process.communicate()
+    lines = output.rpartition("\n")[0].splitlines()
+    acknowledged = {int(line) for line in lines if not line.endswith("ended")}
+    ended = {int(line.split()[0]) for line in lines if line.endswith("ended")}
+    assert len(acknowledged) > 50
+    store = await SqliteStore.open(path)
+    for number in acknowledged:
+        assert (await store.journal.call(ACCOUNT, f"c2c-{number}")).plan.call_id == f"c2c-{number}"
+    for number in ended:
+        entries = await store.journal.entries(f"c2c-{number}")
+        assert [entry.fact for entry in entries] == [b"ringing", b"ended"]
+    open_calls = {call.plan.call_id for call in await store.journal.open_calls()}
+    assert not open_calls & {f"c2c-{number}" for number in ended}
+    assert open_reader(path).pragma("integrity_check") == "ok"
+    await store.close()
+
+
+async def test_a_full_disk_refuses_writes_keeps_steps_and_heals(path):
+    done = subprocess.run([*PROGRAM, "full", str(path)], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    facts = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines() if "storage_lost" not in line)
+    assert int(facts["refused"]) > 20
+    assert facts["finish"] == "refused"
+    assert facts["readable"] == "1"
+    assert facts["entries"] == "41"
+
+
+async def test_a_database_of_a_later_version_is_left_alone(path):
+    await (await SqliteStore.open(path)).close()
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO schema_versions VALUES (?, 0)", (SCHEMA_VERSION + 1,))
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew, match=f"schema version {SCHEMA_VERSION + 1}"):
+        await SqliteStore.open(path)
+    assert path.read_bytes() == before
+
+
+async def test_opening_again_migrates_nothing(path):
+    for _ in range(2):
+        await (await SqliteStore.open(path)).close()
+    rows = apsw.Connection(str(path)).execute("SELECT version FROM schema_versions").fetchall()
+    assert rows == [(version,) for version in range(1, SCHEMA_VERSION + 1)]
+
+
+async def test_the_database_itself_refuses_a_second_final_entry(path):
+    store = await SqliteStore.open(path)
+    await store.journal.accept(given_plan(), 1000.0)
+    await store.journal.finish("c2c-1", 1, 1001.0, b"end", None, [])
+    await store.close()
+    connection = apsw.Connection(str(path))
+    with pytest.raises(apsw.ConstraintError):
+        connection.execute("INSERT INTO journal VALUES (1, 2, 0, x'', 1)")
+    connection.close()
+
+
+async def test_a_reader_cannot_write(path):
+    await (await SqliteStore.open(path)).close()
+    with pytest.raises(apsw.ReadOnlyError):
+        open_reader(path).execute("DELETE FROM calls")
+
+
+async def test_a_closed_store_refuses_writes(path):
+    store = await SqliteStore.open(path)
+    await store.close()
+    with pytest.raises(StorageLost):
+        await store.journal.accept(given_plan(), 1000.0)
+    store.journal.append("c2c-1", 1, 1.0, b"lost")
+
+
+async def test_another_process_may_read_what_is_stored(path):
+    store = await SqliteStore.open(path)
+    await store.journal.accept(given_plan(), 1000.0)
+    other = open_reader(path)
+    assert other.execute("SELECT count(*) FROM calls").get == 1
+    other.close()
+    await store.close()
+
+
+async def test_callers_who_wait_together_share_one_transaction(path):
+    writer = Writer(open_writer(path))
+    commits = []
+    await writer.run(lambda connection: connection.set_wal_hook(lambda *facts: commits.append(facts) or 0))
+    results = await asyncio.gather(*(writer.run(lambda c, n=n: n) for n in range(200)))
+    await asyncio.gather(
+        *(
+            writer.run(lambda c, n=n: c.execute("INSERT INTO settings VALUES (?, '')", (str(n),)))
+            for n in range(200)
+        )
+    )
+    await writer.close()
+    assert results == list(range(200))
+    assert 1 <= len(commits) < 40
+
+
+async def test_a_caller_who_gives_up_does_not_disturb_the_others(path):
+    writer = Writer(open_writer(path))
+    gone = asyncio.ensure_future(writer.run(lambda connection: time.sleep(0.05)))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    assert await writer.run(lambda connection: "here") == "here"
+    await writer.close()
+
+
+async def test_more_waiting_writes_than_the_bound_are_refused(path, monkeypatch):
+    monkeypatch.setattr("offhook.stores.sqlite.writer.QUEUE_MAX", 3)
+    writer = Writer(open_writer(path))
+    attempts = [writer.run(lambda connection: time.sleep(0.01)) for _ in range(5)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None)] * 3 + [StorageLost] * 2
+    await writer.close()
+
+
+async def test_more_posted_writes_than_the_bound_are_dropped(path, monkeypatch):
+    monkeypatch.setattr("offhook.stores.sqlite.writer.POSTED_MAX", 3)
+    writer = Writer(open_writer(path))
+    done = []
+    for number in range(5):
+        writer.post(lambda connection, number=number: done.append(number))
+    await writer.close()
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), LookupError("bug"), apsw.ConstraintError("bug")])
+async def test_an_error_in_one_operation_is_its_callers_alone(path, error):
+    writer = Writer(open_writer(path))
+
+    def broken(connection):
+        connection.execute("INSERT INTO settings VALUES ('half', 'done')")
+        raise error
+
+    results = await asyncio.gather(
+        writer.run(lambda connection: 1),
+        writer.run(broken),
+        writer.run(lambda connection: 2),
+        return_exceptions=True,
+    )
+    assert results == [1, error, 2]
+    assert await writer.run(lambda c: c.execute("SELECT count(*) FROM settings").get) == 0
+    await writer.close()
