@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-REQUIRE_TOOLS = "OFFHOOK_TEST_REQUIRE_TOOLS"
+REQUIRE_TOOLS = "REQUIRE_TEST_TOOLS"
 """Set by .ci/run: there a missing program is a failure."""
 
 _lacking: Counter[str] = Counter()
