@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.harness import Account, KazooClient, RtpEndpoint, Server, Sipp
-from e2e.harness.scenario import Scenario
+from .harness import Account, KazooClient, RtpEndpoint, Server, Sipp
+from .harness.scenario import Scenario
 
 _numbers = count(1)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import FarEnd
-from e2e.harness import Account, Answer, Server
-from e2e.harness.far_ends import ANSWERS, BUSY
+from .conftest import FarEnd
+from .harness import Account, Answer, Server
+from .harness.far_ends import ANSWERS, BUSY
 
 TORTURE: list[Path] = sorted((Path(__file__).parents[1] / "data" / "rfc4475").glob("*.dat"))
 MEBIBYTE = 1 << 20

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import FarEnd
-from e2e.harness import Account, RtpEndpoint, Sipp
-from e2e.harness.far_ends import ANSWERS, BUSY, OVERLOADED, gateway, proxy
-from e2e.harness.ports import HOST
+from .conftest import FarEnd
+from .harness import Account, RtpEndpoint, Sipp
+from .harness.far_ends import ANSWERS, BUSY, OVERLOADED, gateway, proxy
+from .harness.ports import HOST
 
 pytestmark = pytest.mark.needs("sipp")
 
@@ -89,7 +89,7 @@ def digest_is_right(invite: str, *, username: str, password: str) -> bool:
     expected = md5(
         secret, given["nonce"], given["nc"], given["cnonce"], given["qop"], md5("INVITE", given["uri"])
     )
-    return given["username"] == username and given["response"] == expected
+    return bool(given["username"] == username and given["response"] == expected)
 
 
 def test_next_gateway_is_tried_when_one_is_overloaded(far_end: FarEnd, account: Account) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import FarEnd
-from e2e.harness import Baresip, RtpEndpoint
-from e2e.harness.ports import HOST
-from e2e.harness.scenario import (
+from .conftest import FarEnd
+from .harness import Baresip, RtpEndpoint
+from .harness.ports import HOST
+from .harness.scenario import (
     ANSWER,
     END_BY_BYE,
     RING,
@@ -20,7 +20,7 @@ from e2e.harness.scenario import (
     receive_response,
     scenario,
 )
-from e2e.harness.tones import contains_tone, decode_ulaw, encode_ulaw, is_tone, sine
+from .harness.tones import contains_tone, decode_ulaw, encode_ulaw, is_tone, sine
 
 ANSWERS = scenario("answers and waits for BYE", receive_invite(), RING, ANSWER, receive("ACK"), *END_BY_BYE)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.harness import Account, Baresip, Server
-from e2e.harness.waiting import wait_for
+from .harness import Account, Baresip, Server
+from .harness.waiting import wait_for
 
 pytestmark = pytest.mark.needs("baresip")
 

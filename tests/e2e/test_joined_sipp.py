@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from e2e.conftest import FarEnd
-from e2e.harness import Account, RtpEndpoint, Sipp
-from e2e.harness.far_ends import ANSWERS, RINGS_FOR_EVER
+from .conftest import FarEnd
+from .harness import Account, RtpEndpoint, Sipp
+from .harness.far_ends import ANSWERS, RINGS_FOR_EVER
 
 pytestmark = pytest.mark.needs("sipp")
 

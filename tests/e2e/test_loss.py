@@ -2,9 +2,9 @@
 
 import pytest
 
-from e2e.conftest import FarEnd
-from e2e.harness import Account
-from e2e.harness.scenario import ANSWER, END_BY_BYE, RING, Scenario, receive, receive_invite
+from .conftest import FarEnd
+from .harness import Account
+from .harness.scenario import ANSWER, END_BY_BYE, RING, Scenario, receive, receive_invite
 
 pytestmark = pytest.mark.needs("sipp")
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from e2e.harness import Account, KazooClient, Server, Sipp
-from e2e.harness.far_ends import (
+from .harness import Account, KazooClient, Server, Sipp
+from .harness.far_ends import (
     ANSWERS,
     ANSWERS_AFTER_CANCEL,
     BROKEN_ANSWER,
@@ -30,7 +30,7 @@ from e2e.harness.far_ends import (
     answers_after,
     answers_and_hangs_up,
 )
-from e2e.harness.scenario import Scenario
+from .harness.scenario import Scenario
 
 pytestmark = pytest.mark.needs("sipp")
 
