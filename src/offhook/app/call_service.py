@@ -212,6 +212,13 @@ class CallService:
         """Return the live calls of an account, oldest first."""
         return [live.view() for live in self._calls.values() if live.call.plan.account_id == account_id]
 
+    def interaction_of(self, account_id: str, call_id: str) -> str | None:
+        """Return the interaction id of a live call, by its own id or that of one of its legs."""
+        live = self._calls.get(call_id) or self._by_leg.get(call_id)
+        if live is None or live.call.plan.account_id != account_id:
+            return None
+        return live.call.plan.interaction_id
+
     def count(self) -> int:
         """Return how many calls are live on this node."""
         return len(self._calls)

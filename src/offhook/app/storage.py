@@ -225,13 +225,40 @@ class RevokedTokens(Protocol):
 class Store(Protocol):
     """Everything one database holds."""
 
-    documents: Documents
-    journal: Journal
-    history: History
-    cdrs: Cdrs
-    bindings: Bindings
-    settings: Settings
-    revoked_tokens: RevokedTokens
+    @property
+    def documents(self) -> Documents:
+        """The port of that name."""
+        ...
+
+    @property
+    def journal(self) -> Journal:
+        """The port of that name."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """The port of that name."""
+        ...
+
+    @property
+    def cdrs(self) -> Cdrs:
+        """The port of that name."""
+        ...
+
+    @property
+    def bindings(self) -> Bindings:
+        """The port of that name."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """The port of that name."""
+        ...
+
+    @property
+    def revoked_tokens(self) -> RevokedTokens:
+        """The port of that name."""
+        ...
 
     async def close(self) -> None:
         """Write what is queued and close. Repeating it does nothing."""

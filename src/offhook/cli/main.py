@@ -12,7 +12,7 @@ from offhook.settings import CONFIG_VARIABLE, Settings, SettingsInvalid, load_se
 
 app = App(
     name="offhook",
-    help="Puts two people on a phone call from one HTTP request, and tells the truth about what happened to it.",
+    help="Puts two people on a phone call from one HTTP request, and tells the truth about it.",
     version=__version__,
 )
 config = App(name="config", help="Check and show the settings.")

@@ -1,1 +1,5 @@
-"""The embedded engine: our own SIP core and a media relay, in one node."""
+"""The engine in this process: our SIP core, real sockets, a media relay."""
+
+from .engine import EmbeddedEngine
+
+__all__ = ["EmbeddedEngine"]

@@ -1,0 +1,54 @@
+"""Uvicorn inside a node: it leaves signals to us, and starts and stops when told."""
+
+import asyncio
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+BACKLOG = 2048
+"""Connections the kernel keeps while the loop is busy."""
+
+
+class HttpServer:
+    """Serves an ASGI application on one address. `stop()` is idempotent and may precede `start()`."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._address = (host, port)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+        )
+        config.load()
+        self._server = uvicorn.Server(config)
+        self._server.lifespan = config.lifespan_class(config)
+        self._listener: socket.socket | None = None
+        self._ticks: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens; valid after start()."""
+        return self._address
+
+    async def start(self) -> None:
+        """Listen and begin to serve. Raises OSError if the address is taken."""
+        listener = socket.create_server(self._address, backlog=BACKLOG)
+        listener.setblocking(False)
+        self._listener = listener
+        self._address = listener.getsockname()[:2]
+        await self._server.startup(sockets=[listener])
+        self._ticks = asyncio.get_running_loop().create_task(self._server.main_loop(), name="http server")
+
+    async def stop(self) -> None:
+        """Finish the requests under way, then close."""
+        if self._ticks is None:
+            return
+        self._server.should_exit = True
+        ticks, self._ticks = self._ticks, None
+        await ticks
+        await self._server.shutdown(sockets=[self._listener] if self._listener else None)

@@ -1,0 +1,211 @@
+"""Builds a node from its settings. The only place that chooses adapters; cli/ and tests call it."""
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from offhook.api import ApiServices, ApiSettings, create_app
+from offhook.api.server import HttpServer
+from offhook.app.accounts import Accounts, Master, ensure_master, installation_secret
+from offhook.app.auth import Auth
+from offhook.app.call_limits import CallLimits
+from offhook.app.call_requests import CallRequests
+from offhook.app.call_service import CallService
+from offhook.app.documents import DocumentService
+from offhook.app.metrics import CallMetrics
+from offhook.app.passwords import Passwords
+from offhook.app.planning import Planning
+from offhook.app.planning.records import record_call
+from offhook.app.sip_credentials import SipCredentials
+from offhook.app.timers import LoopTimers
+from offhook.engines.embedded import EmbeddedEngine
+from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.inbound import InboundRequests
+from offhook.engines.embedded.media_library import MediaLibrary
+from offhook.engines.embedded.registrations import RegistrationService
+from offhook.engines.embedded.relay import MediaRelay
+from offhook.engines.embedded.resolver import Resolver
+from offhook.engines.embedded.rtp_io import RtpIoRelay
+from offhook.engines.embedded.trace import SipTrace
+from offhook.engines.embedded.transports import SipEndpoint
+from offhook.settings import Settings
+from offhook.sip.config import UserAgentConfig
+from offhook.sip.user_agent import UserAgentCore
+from offhook.stores.sqlite import SchemaTooNew, SqliteStore
+from offhook.system import SystemClock, SystemRandom
+
+REALM_SUFFIX: Final = "sip.offhook.local"
+"""Generated realms end so; they need no DNS: phones are told the server's address."""
+
+
+class Node:
+    """One offhook process: store, SIP, media, calls, HTTP. `start()` once, `stop()` is idempotent."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._clock = SystemClock()
+        self._random = SystemRandom()
+        self._timers = LoopTimers(self._clock)
+        self._closing = contextlib.AsyncExitStack()
+        self.master: Master
+        self.calls: CallService
+        self.http_address: tuple[str, int]
+        self.sip_address: tuple[str, int]
+
+    async def start(self) -> None:
+        """Open everything, in the order of dependence. Raises OSError, RelayLost, StoreUnusable."""
+        settings, clock, random = self.settings, self._clock, self._random
+        store = await self._open_store()
+        secret = await installation_secret(store.settings, random)
+        documents = DocumentService(
+            store, clock=clock, random=random, passwords=Passwords(secret), realm_suffix=REALM_SUFFIX
+        )
+        self.master = await ensure_master(
+            documents,
+            store,
+            random,
+            api_key=settings.master_api_key or None,
+            realm=settings.master_realm or None,
+        )
+        metrics = CallMetrics()
+        endpoint, registrations, engine = self._build_engine(store, secret)
+        await registrations.start()
+        self._closing.push_async_callback(registrations.stop)
+        self.calls = CallService(
+            engine=engine,
+            journal=store.journal,
+            timers=self._timers,
+            clock=clock,
+            limits=CallLimits(calls_max=settings.calls_max, calls_per_second=settings.calls_per_second),
+            record=record_call,
+            observe_accepted=metrics.accepted,
+            observe_ended=metrics.ended,
+        )
+        self._closing.callback(self._timers.stop)
+        self._closing.push_async_callback(self.calls.stop)
+        await self.calls.start()
+        self.sip_address = endpoint.address
+        metrics.watch(
+            live_calls=self.calls.count, registrations=registrations.count, sip=endpoint.core.statistics
+        )
+        planning = Planning(
+            documents=store.documents,
+            registrations=registrations.bindings,
+            random=random,
+            sip_uri_allow=settings.sip_uri_hosts,
+            interaction_of=self.calls.interaction_of,
+        )
+        services = ApiServices(
+            store=store,
+            auth=Auth(
+                store,
+                clock=clock,
+                random=random,
+                secret=secret,
+                master_account_id=self.master.account_id,
+                token_ttl_s=settings.token_ttl_s,
+            ),
+            documents=documents,
+            accounts=Accounts(
+                store, documents, clock=clock, random=random, master_account_id=self.master.account_id
+            ),
+            calls=self.calls,
+            call_requests=CallRequests(self.calls, planning, clock=clock),
+            registrations=registrations,
+            clock=clock,
+            random=random,
+            settings=ApiSettings(rate_bucket=settings.rate_bucket, rate_refill_per_s=settings.rate_refill),
+            unready=lambda: "draining" if self.calls.is_draining else "",
+            metrics=metrics.registry,
+        )
+        server = HttpServer(create_app(services), settings.http_host, settings.http_port)
+        await server.start()
+        self._closing.push_async_callback(server.stop)
+        self.http_address = server.address
+
+    async def stop(self) -> None:
+        """End calls, close sockets, write what is queued."""
+        await self._closing.aclose()
+
+    # --- parts --------------------------------------------------------------------------------------
+
+    async def _open_store(self) -> SqliteStore:
+        path = self.settings.sqlite_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            store = await SqliteStore.open(path)
+        except (apsw.Error, SchemaTooNew) as error:
+            raise OSError(f"the database {path} cannot be used: {error}") from error
+        self._closing.push_async_callback(store.close)
+        return store
+
+    def _build_engine(
+        self, store: SqliteStore, secret: str
+    ) -> tuple[SipEndpoint, RegistrationService, EmbeddedEngine]:
+        settings, clock, random = self.settings, self._clock, self._random
+        host = settings.sip_advertise or address_to_advertise(settings.sip_host)
+        core = UserAgentCore(
+            UserAgentConfig(
+                advertised={"udp": (host, settings.sip_port), "tcp": (host, settings.sip_port)},
+                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER"),
+                contact_user="offhook",
+            ),
+            random,
+        )
+        trace = SipTrace()
+        registrations = RegistrationService(
+            core, SipCredentials(store.documents), store.bindings, clock=clock, random=random, secret=secret
+        )
+        endpoint = SipEndpoint(
+            core,
+            clock=clock,
+            on_event=lambda event: None,
+            host=settings.sip_host,
+            port=settings.sip_port,
+            rate_per_address=settings.sip_rate_per_address,
+            trace=lambda direction, data, flow, now: trace.note(
+                data, flow, clock.epoch(), outgoing=direction == "out"
+            ),
+        )
+        registrations.flush = endpoint.flush
+        library = MediaLibrary(Path(settings.data_dir) / "media", Path(settings.data_dir) / "media-cache")
+        engine = EmbeddedEngine(
+            endpoint=endpoint,
+            media=CallMediaFactory(self._build_relay(host), library),
+            inbound=InboundRequests(core, registrations, clock),
+            resolver=Resolver(),
+            trace=trace,
+            clock=clock,
+            random=random,
+        )
+        return endpoint, registrations, engine
+
+    def _build_relay(self, host: str) -> MediaRelay | None:
+        settings = self.settings
+        if settings.media == "direct":
+            return None
+        folder = Path(settings.data_dir) / "media-cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        return RtpIoRelay(
+            folder, bind_address=settings.sip_host, advertised_address=host, ports=settings.media_port_range
+        )
+
+
+def build_node(settings: Settings) -> Node:
+    """Return a node that is not started."""
+    return Node(settings)
+
+
+def address_to_advertise(bind_host: str) -> str:
+    """Return the IP address peers reach us at: the bound one, or the one the default route leaves from."""
+    if bind_host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return bind_host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: a UDP connect sends nothing
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

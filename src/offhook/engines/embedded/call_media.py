@@ -1,0 +1,276 @@
+"""The media of one call: offers, answers, and the relay session that both legs share.
+
+Without transcoding both legs must speak the same codecs: what the first party agreed to bounds what the
+second is offered (RFC 3264). In a bypass the second party's offer is carried to the first in a re-INVITE
+(RFC 3725 flow IV), and the relay is let go.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final, Protocol
+
+import msgspec
+import structlog
+
+from offhook.calls.model import MediaMode
+from offhook.kernel import OffhookError
+from offhook.sip.errors import RemoteMalformed
+from offhook.sip.sdp import (
+    AudioTarget,
+    LocalNoCodec,
+    SessionDescription,
+    audio_target,
+    build_answer,
+    build_offer,
+    check_answer,
+)
+
+from .relay import MediaError, MediaRelay, PreparedMedia, RelayLost, RelaySide
+
+_log = structlog.get_logger("offhook.media")
+
+DEFAULT_CODECS: Final = ("PCMU", "PCMA")
+"""What every phone, browser and carrier does (RFC 7874), and what the relay can play."""
+
+DEFAULT_RINGBACK: Final = "us"
+
+NOWHERE: Final = "0.0.0.0"  # noqa: S104 - an address in SDP that takes no packets
+DISCARD_PORT: Final = 9
+
+
+class MediaIncompatible(OffhookError):
+    """What a party says of its media cannot be used: no SDP, none that parses, or no common codec."""
+
+    code: ClassVar[str] = "media-incompatible"
+
+
+class MediaLibrary(Protocol):
+    """Prepares what can be played."""
+
+    async def prepare(self, media: str) -> PreparedMedia:
+        """Return the raw files of a media id, country code or tone. Raises MediaError if there are none."""
+        ...
+
+
+class CallMedia:
+    """The session of one call. Methods that raise MediaIncompatible have changed nothing."""
+
+    def __init__(
+        self, relay: MediaRelay | None, library: MediaLibrary, session_id: str, mode: MediaMode
+    ) -> None:
+        self.legs: set[str] = set()
+        """Leg ids that still use it; the engine closes it with the last one."""
+        self.session_id = session_id
+        self.is_direct = False
+        """The parties send to each other; the relay is out of the way."""
+        self._relay = relay
+        self._library = library
+        self._mode = mode
+        self._sdp_id = str(int(session_id[:12], 16))
+        self._versions = dict.fromkeys(RelaySide, 0)
+        self._agreed: tuple[str, ...] = ()
+        """Codecs of the first party, best first."""
+        self._joined = False
+
+    @property
+    def has_relay(self) -> bool:
+        """Tell whether there is a relay to play and join with."""
+        return self._relay is not None
+
+    @property
+    def can_answer(self) -> bool:
+        """Tell whether the relay is in the path, so that a phone's new offer can be answered from here."""
+        return self.has_relay and not self.is_direct
+
+    def offers(self, side: RelaySide) -> bool:
+        """Tell whether our INVITE to this side carries an offer."""
+        return self.has_relay and not (self._mode is MediaMode.BYPASS and side is RelaySide.SECOND)
+
+    # --- our offer, their answer --------------------------------------------------------------------
+
+    async def offer(self, side: RelaySide, codecs: Sequence[str]) -> SessionDescription:
+        """Return our offer. codecs are the endpoint's, empty for the default.
+
+        Raises MediaIncompatible (no common codec), RelayLost, RelayFull.
+        """
+        assert self._relay is not None
+        wanted = tuple(codecs) or self._agreed or DEFAULT_CODECS
+        if side is RelaySide.SECOND:
+            wanted = tuple(name for name in self._agreed if name in wanted)
+        port = await self._relay.open_leg(self.session_id, side)
+        try:
+            return build_offer(port.address, port.port, wanted, self._sdp_id, version=self._next(side))
+        except LocalNoCodec:
+            raise MediaIncompatible(f"no common codec: {', '.join(codecs)}") from None
+
+    def take_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> str:
+        """Connect a side as its answer says; return words for people. Raises MediaIncompatible."""
+        target = self._read(body, lambda answer: check_answer(offer, answer))
+        if side is RelaySide.FIRST:
+            self._agreed = target.codec_names
+        self._connect(side, target)
+        return _words(target)
+
+    def take_early_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> bool:
+        """Connect a side that has not answered yet; return False if its SDP is of no use."""
+        try:
+            self.take_answer(side, offer, body)
+        except MediaIncompatible:
+            return False
+        return True
+
+    # --- their offer, our answer --------------------------------------------------------------------
+
+    def take_offer(self, body: bytes) -> str:
+        """Look at the offer of a 200; return words for people. Raises MediaIncompatible."""
+        return _words(self._read(body, audio_target))
+
+    def hold_answer(self, body: bytes) -> bytes:
+        """Return an answer that takes no packets, for an offer that only had to be answered."""
+        try:
+            offer = SessionDescription.parse(body)
+            codecs = [codec.name for media in offer.media for codec in media.codecs]
+            answer = build_answer(offer, NOWHERE, DISCARD_PORT, codecs, self._sdp_id, version=1)
+        except RemoteMalformed:
+            return b""
+        return answer.to_bytes().replace(b"a=sendrecv", b"a=inactive")
+
+    async def answer(self, side: RelaySide, body: bytes) -> bytes:
+        """Answer an offer with the relay's port; connect the side. Raises MediaIncompatible, RelayLost."""
+        assert self._relay is not None
+        port = await self._relay.open_leg(self.session_id, side)
+        return self._answer_at(side, port.address, port.port, body)
+
+    async def take_new_offer(self, side: RelaySide, body: bytes) -> bytes:
+        """Answer a re-INVITE of a phone from our side of the session (hold, new address).
+
+        An empty body asks us to offer: the session as it is. Raises MediaIncompatible, RelayLost.
+        """
+        assert self._relay is not None
+        if body:
+            return await self.answer(side, body)
+        port = await self._relay.open_leg(self.session_id, side)
+        version = self._next(side)
+        return build_offer(port.address, port.port, self._agreed, self._sdp_id, version=version).to_bytes()
+
+    def take_late_answer(self, side: RelaySide, body: bytes) -> None:
+        """Take the answer that an ACK brought to such an offer; one that is of no use is left."""
+        try:
+            self._connect(side, self._read(body, audio_target))
+        except MediaIncompatible as error:
+            _log.info("an ACK without a usable answer", reason=str(error))
+
+    def _answer_at(self, side: RelaySide, address: str, port: int, body: bytes) -> bytes:
+        allowed = self._agreed or DEFAULT_CODECS
+        version = self._next(side)
+        try:
+            offer = SessionDescription.parse(body)
+            answer = build_answer(offer, address, port, allowed, self._sdp_id, version=version)
+            target = audio_target(offer)
+        except RemoteMalformed as error:
+            raise MediaIncompatible(str(error)) from None
+        self._connect(side, target)
+        return answer.to_bytes()
+
+    # --- from party to party ------------------------------------------------------------------------
+
+    def foreign(self, side: RelaySide, body: bytes) -> bytes:
+        """Return the other party's SDP for this side: its media, under the origin of our session."""
+        description = SessionDescription.parse(body)
+        kept = [(kind, value) for kind, value in description.lines if kind not in "vos"]
+        address = next((media.connection for media in description.media if media.connection), "")
+        address = address or next((value.split()[-1] for kind, value in kept if kind == "c"), NOWHERE)
+        family = "IP6" if ":" in address else "IP4"
+        origin = f"- {self._sdp_id} {self._next(side)} IN {family} {address}"
+        lines = (("v", "0"), ("o", origin), ("s", "-"), *kept)
+        return msgspec.structs.replace(description, lines=lines).to_bytes()
+
+    def go_direct(self) -> None:
+        """The parties send to each other: let the relay go."""
+        self.is_direct = True
+        self.close()
+
+    # --- hearing ------------------------------------------------------------------------------------
+
+    async def play(self, side: RelaySide, media: str) -> None:
+        """Play ringback, music or an announcement to a side, unless it was joined meanwhile."""
+        if self._relay is None:
+            return
+        try:
+            prepared = await self._library.prepare(media or DEFAULT_RINGBACK)
+        except MediaError as error:
+            _log.warning("nothing to play", media=media, reason=str(error))
+            return
+        if not self._joined:
+            self._relay.play(self.session_id, side, prepared)
+
+    def pass_early_media(self) -> None:
+        """Let the first party hear the second before it answered."""
+        if self._relay is not None:
+            self._joined = True
+            self._relay.pass_through(self.session_id, RelaySide.FIRST)
+
+    def join(self) -> None:
+        """Let both parties hear each other."""
+        self._joined = True
+        if self._relay is not None:
+            self._relay.join(self.session_id)
+
+    def close(self) -> None:
+        """Free the ports. Idempotent."""
+        self._joined = True
+        if self._relay is not None:
+            self._relay.close(self.session_id)
+
+    # --- within -------------------------------------------------------------------------------------
+
+    def _connect(self, side: RelaySide, target: AudioTarget) -> None:
+        if self._relay is None or target.host in (NOWHERE, "::"):
+            return
+        types = [codec.payload_type for codec in target.codecs]
+        self._relay.connect_leg(self.session_id, side, target.host, target.port, types)
+
+    def _read(self, body: bytes, read: Callable[[SessionDescription], AudioTarget]) -> AudioTarget:
+        if not body:
+            raise MediaIncompatible("no SDP")
+        try:
+            return read(SessionDescription.parse(body))
+        except RemoteMalformed as error:
+            raise MediaIncompatible(str(error)) from None
+
+    def _next(self, side: RelaySide) -> int:
+        self._versions[side] += 1
+        return self._versions[side]
+
+
+class CallMediaFactory:
+    """Opens the media of calls, and passes on what the relay reports."""
+
+    def __init__(self, relay: MediaRelay | None, library: MediaLibrary) -> None:
+        self._relay = relay
+        self._library = library
+        self._report_lost: Callable[[str], None] = lambda session_id: None
+
+    async def start(self, report_lost: Callable[[str], None]) -> None:
+        """Bring the relay up; `report_lost(session_id)` is called when it dies under a session."""
+        self._report_lost = report_lost
+        if self._relay is not None:
+            await self._relay.start(self._on_error)
+
+    async def stop(self) -> None:
+        """End the relay."""
+        if self._relay is not None:
+            await self._relay.stop()
+
+    def open(self, session_id: str, mode: MediaMode) -> CallMedia:
+        """Return the media of a new call; nothing is allocated yet."""
+        return CallMedia(self._relay, self._library, session_id, mode)
+
+    def _on_error(self, session_id: str, error: MediaError) -> None:
+        _log.error("relay error", session_id=session_id, reason=str(error))
+        if isinstance(error, RelayLost):
+            asyncio.get_running_loop().call_soon(self._report_lost, session_id)
+
+
+def _words(target: AudioTarget) -> str:
+    return f"{'/'.join(target.codec_names)} {target.host}:{target.port}"

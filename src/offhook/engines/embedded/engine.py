@@ -1,0 +1,472 @@
+"""The embedded engine: turns the call machine's commands into SIP and media, and back.
+
+Third-party call control as in RFC 3725. With a relay the first leg is offered the relay's port and
+acknowledged at once, so both legs have media before they are joined and no phone sees a late offer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from offhook.app.ports import TraceLine
+from offhook.calls import policy
+from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, PassEarlyMedia, PlayToLeg
+from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.calls.model import EndpointPlan
+from offhook.kernel import Clock, Random
+from offhook.sip.commands import EndReason, InviteRequest
+from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
+from offhook.sip.events import (
+    AckReceived,
+    DialogEnded,
+    EndCause,
+    InviteAnswered,
+    InviteEnded,
+    InviteProgress,
+    ReinviteAnswered,
+    ReinviteFailed,
+    RequestReceived,
+    SipEvent,
+)
+from offhook.sip.flows import Flow
+from offhook.sip.grammar import quote
+from offhook.sip.message import Response
+from offhook.sip.uri import SipUri
+
+from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
+from .inbound import InboundRequests
+from .legs import EngineLeg, Stage
+from .relay import MediaError, RelayFull
+from .resolver import Resolver, Unresolvable
+from .trace import SipTrace
+from .transports import SipEndpoint
+
+_log = structlog.get_logger("offhook.engine")
+
+Report = Callable[[LegEvent], None]
+
+_RETRY_WITH_RELAY: Final = frozenset({406, 415, 488})
+"""A phone that refuses the other's SDP may take the relay's (design: direct media)."""
+
+STOP_BOUND_S: Final = 3.0
+"""Far ends that have not answered our BYE by then are left to notice by themselves."""
+
+PLATFORM_CAUSE: Final = "CRASH"
+"""KAZOO's word for an end that is our own fault."""
+
+
+class EmbeddedEngine:
+    """Implements the Engine port over a SipEndpoint and a relay (or none)."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: SipEndpoint,
+        media: CallMediaFactory,
+        inbound: InboundRequests,
+        resolver: Resolver,
+        trace: SipTrace,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._endpoint = endpoint
+        self._core = endpoint.core
+        self._media = media
+        self._inbound = inbound
+        self._resolver = resolver
+        self._trace = trace
+        self._clock = clock
+        self._random = random
+        self._legs: dict[str, EngineLeg] = {}
+        self._calls: dict[str, CallMedia] = {}
+        self._report: Report = lambda event: None
+        self._queued: list[LegEvent] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+
+    # --- the port -----------------------------------------------------------------------------------
+
+    async def start(self, report: Report) -> None:
+        """Bring the relay up, then open the SIP sockets. Raises RelayLost or OSError."""
+        self._report = report
+        self._endpoint.on_event = self.on_sip_event
+        await self._media.start(self._on_media_lost)
+        await self._endpoint.start()
+
+    async def stop(self) -> None:
+        """Hang up what is left, give the far ends a moment to hear it, close. Idempotent."""
+        for leg in list(self._legs.values()):
+            self._end_leg(leg, "SYSTEM_SHUTDOWN")
+        if self._legs:
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_BOUND_S):
+                    await self._empty.wait()
+        for task in self._tasks:
+            task.cancel()
+        await self._endpoint.stop()
+        await self._media.stop()
+
+    def perform(self, command: EngineCommand) -> None:
+        """Begin to do it. What comes of it is reported from a later turn of the loop."""
+        if isinstance(command, DialLeg):
+            self._dial(command)
+            return
+        leg = self._legs.get(
+            command.leg_id if isinstance(command, HangUpLeg | PlayToLeg) else command.first_leg_id
+        )
+        if leg is None:
+            return  # it is over, and its LegEnded is on the way or was delivered
+        if isinstance(command, HangUpLeg):
+            self._end_leg(leg, command.hangup_cause)
+        elif isinstance(command, PlayToLeg):
+            self._run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
+        elif isinstance(command, PassEarlyMedia):
+            leg.media.pass_early_media()
+        else:
+            self._join(leg, self._legs.get(command.second_leg_id))
+        self._endpoint.flush()
+
+    def trace(self, leg_id: str) -> list[TraceLine]:
+        """Return the SIP messages of a recent leg."""
+        return self._trace.lines(leg_id)
+
+    def count(self) -> int:
+        """Return how many legs are on the wire (for metrics and leak tests)."""
+        return len(self._legs)
+
+    # --- dialling -----------------------------------------------------------------------------------
+
+    def _dial(self, command: DialLeg) -> None:
+        media = self._calls.get(command.call_id)
+        if media is None:
+            media = self._calls[command.call_id] = self._media.open(self._random.hex(24), command.media)
+        leg = EngineLeg(command, media)
+        media.legs.add(leg.leg_id)
+        self._legs[leg.leg_id] = leg
+        self._trace.follow(leg.leg_id)
+        self._run(self._send_invite(leg), f"dial {leg.leg_id}")
+
+    async def _send_invite(self, leg: EngineLeg) -> None:
+        """Look up the address, open the media port, send the INVITE."""
+        endpoint = leg.command.endpoint
+        try:
+            flow = await self._flow_to(endpoint)
+            if leg.makes_offer:
+                leg.offer = await leg.media.offer(leg.side, endpoint.codecs)
+        except (Unresolvable, RemoteMalformed) as error:
+            _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))
+            return self._finish(leg, "DESTINATION_OUT_OF_ORDER", 0, str(error), by_peer=False)
+        except MediaIncompatible as error:
+            return self._finish(leg, "INCOMPATIBLE_DESTINATION", 0, str(error), by_peer=False)
+        except MediaError as error:
+            _log.error("no media for a leg", leg_id=leg.leg_id, reason=str(error))
+            cause = "SWITCH_CONGESTION" if isinstance(error, RelayFull) else PLATFORM_CAUSE
+            return self._finish(leg, cause, 0, str(error), by_peer=False)
+        if leg.stage is not Stage.PREPARING:
+            return self._finish(leg, leg.end_cause, 0, "", by_peer=False)
+        try:
+            leg.invite = self._core.invite(_invite_of(leg, flow), self._clock.monotonic())
+        except SipError as error:
+            _log.error("an INVITE cannot be sent", leg_id=leg.leg_id, reason=str(error))
+            cause = "SWITCH_CONGESTION" if isinstance(error, LocalOverload) else PLATFORM_CAUSE
+            return self._finish(leg, cause, 0, str(error), by_peer=False)
+        leg.invite.context = leg
+        leg.stage = Stage.INVITING
+        self._endpoint.flush()
+
+    async def _flow_to(self, endpoint: EndpointPlan) -> Flow:
+        """Return where the first hop is: the phone's connection, the first Route, or the Request-URI."""
+        if endpoint.flow_id:
+            flow = self._endpoint.flow(endpoint.flow_id)
+            if flow is not None:
+                return flow
+        next_hop = SipUri.parse(
+            endpoint.route_set[0].strip("<>") if endpoint.route_set else endpoint.request_uri
+        )
+        found = self._resolver.literal(next_hop) or await self._resolver.resolve(next_hop)
+        transport, address, port = found
+        return self._endpoint.flow_to(transport, (address, port))
+
+    # --- what the core tells ------------------------------------------------------------------------
+
+    def on_sip_event(self, event: SipEvent) -> None:
+        """Take one event of the core (the endpoint's callback)."""
+        if isinstance(event, InviteProgress):
+            self._on_progress(_leg_of(event.invite.context), event)
+        elif isinstance(event, InviteAnswered):
+            self._on_answer(_leg_of(event.invite.context), event)
+        elif isinstance(event, InviteEnded):
+            self._on_invite_ended(_leg_of(event.invite.context), event)
+        elif isinstance(event, DialogEnded):
+            self._on_dialog_ended(event)
+        elif isinstance(event, ReinviteAnswered):
+            self._on_reinvite_answered(event)
+        elif isinstance(event, ReinviteFailed):
+            self._on_reinvite_failed(event)
+        elif (
+            isinstance(event, RequestReceived)
+            and event.dialog is not None
+            and event.request.method == "INVITE"
+        ):
+            self._on_reinvite_received(event)
+        elif isinstance(event, AckReceived):
+            self._on_ack(event)
+        else:
+            self._inbound.take(event)
+
+    def _on_progress(self, leg: EngineLeg, event: InviteProgress) -> None:
+        has_media = False
+        if event.has_sdp and leg.offer:
+            has_media = leg.media.take_early_answer(leg.side, leg.offer, event.response.body)
+        self._report(LegRinging(leg.leg_id, event.response.status, has_media))
+
+    def _on_answer(self, leg: EngineLeg, event: InviteAnswered) -> None:
+        leg.dialog = event.dialog
+        event.dialog.context = leg
+        if leg.offer is None:
+            self._on_late_offer(leg, event.response)
+            return
+        self._core.send_ack(event.dialog, b"", self._clock.monotonic())
+        leg.stage = Stage.ANSWERED
+        try:
+            words = leg.media.take_answer(leg.side, leg.offer, event.response.body)
+        except MediaIncompatible as error:
+            self._refuse_answer(leg, str(error))
+            return
+        self._report(LegAnswered(leg.leg_id, words))
+
+    def _on_late_offer(self, leg: EngineLeg, response: Response) -> None:
+        """A 200 that brings the offer: the second party of a bypass, or the first without any relay."""
+        leg.remote_offer = response.body
+        leg.stage = Stage.ANSWERED_LATE
+        try:
+            words = leg.media.take_offer(response.body)
+        except MediaIncompatible as error:
+            self._refuse_answer(leg, str(error))
+            return
+        if not leg.command.peer_leg_id:
+            self._acknowledge_late(leg, leg.media.hold_answer(response.body))
+        self._report(LegAnswered(leg.leg_id, words))
+
+    def _acknowledge_late(self, leg: EngineLeg, answer: bytes) -> None:
+        assert leg.dialog is not None
+        leg.stage = Stage.ANSWERED
+        self._core.send_ack(leg.dialog, answer, self._clock.monotonic())
+
+    def _refuse_answer(self, leg: EngineLeg, why: str) -> None:
+        """The 200 has no SDP, or none we can use: acknowledge it and hang up."""
+        _log.info("answer without usable media", leg_id=leg.leg_id, reason=why)
+        self._end_leg(leg, "INCOMPATIBLE_DESTINATION")
+        leg.end_code = 200
+
+    def _on_invite_ended(self, leg: EngineLeg, event: InviteEnded) -> None:
+        if event.cause is EndCause.REJECTED:
+            cause = leg.end_cause or policy.cause_of_sip(event.status)
+            self._finish(leg, cause, event.status, event.reason, by_peer=True)
+        elif event.cause is EndCause.CANCELED:
+            self._finish(leg, leg.end_cause, event.status, event.reason, by_peer=False)
+        elif event.cause is EndCause.TIMEOUT:
+            self._finish(leg, leg.end_cause or "RECOVERY_ON_TIMER_EXPIRE", 408, event.reason, by_peer=False)
+        else:
+            self._finish(leg, leg.end_cause or "DESTINATION_OUT_OF_ORDER", 0, event.reason, by_peer=False)
+
+    def _on_dialog_ended(self, event: DialogEnded) -> None:
+        leg = event.dialog.context
+        if not isinstance(leg, EngineLeg):
+            return
+        if event.by_peer:
+            cause = _cause_of_bye(event) if not leg.end_cause else leg.end_cause
+            self._finish(leg, cause, 200, "", by_peer=True)
+            return
+        self._finish(leg, leg.end_cause or "NORMAL_CLEARING", leg.end_code or 200, "", by_peer=False)
+
+    # --- ending -------------------------------------------------------------------------------------
+
+    def _end_leg(self, leg: EngineLeg, cause: str) -> None:
+        """End a leg in whatever stage it is; LegEnded comes when the far end is clean."""
+        if leg.stage in (Stage.ENDING, Stage.OVER):
+            return
+        leg.end_cause = cause
+        now = self._clock.monotonic()
+        stage, leg.stage = leg.stage, Stage.ENDING
+        if stage is Stage.INVITING:
+            assert leg.invite is not None
+            self._core.cancel(leg.invite, now, _reason_of(cause))
+        elif stage in (Stage.ANSWERED, Stage.ANSWERED_LATE):
+            assert leg.dialog is not None
+            if stage is Stage.ANSWERED_LATE:
+                self._core.send_ack(leg.dialog, leg.media.hold_answer(leg.remote_offer), now)
+            self._core.bye(leg.dialog, now, _bye_headers(cause))
+        self._endpoint.flush()
+
+    def _finish(self, leg: EngineLeg, cause: str, code: int, reason: str, *, by_peer: bool) -> None:
+        """Report the end of a leg, once; close the media of a call with its last leg."""
+        if self._legs.pop(leg.leg_id, None) is None:
+            return
+        if not self._legs:
+            self._empty.set()
+        leg.stage = Stage.OVER
+        media = leg.media
+        media.legs.discard(leg.leg_id)
+        if not media.legs:
+            self._calls.pop(leg.command.call_id, None)
+            media.close()
+        self._queue(LegEnded(leg.leg_id, cause, code, reason, by_peer))
+
+    def _on_media_lost(self, session_id: str) -> None:
+        """The relay died under a call: its legs are ended, and the outcome says that it was us."""
+        for leg in [leg for leg in self._legs.values() if leg.media.session_id == session_id]:
+            if not leg.media.is_direct:
+                self._end_leg(leg, PLATFORM_CAUSE)
+
+    # --- joining ------------------------------------------------------------------------------------
+
+    def _join(self, first: EngineLeg, second: EngineLeg | None) -> None:
+        if second is None or Stage.ENDING in (first.stage, second.stage):
+            return None
+        if second.stage is Stage.ANSWERED:
+            first.media.join()
+            return self._queue(LegsJoined(first.leg_id, second.leg_id))
+        assert first.dialog is not None
+        offer = first.media.foreign(first.side, second.remote_offer)
+        try:
+            invite = self._core.reinvite(first.dialog, offer, self._clock.monotonic())
+        except SipError as error:  # the first party's BYE is being handled, or it is changing its session
+            _log.info("no re-INVITE now", leg_id=first.leg_id, reason=str(error))
+            return self._end_leg(second, "NORMAL_TEMPORARY_FAILURE")
+        invite.context = second
+
+    def _on_reinvite_answered(self, event: ReinviteAnswered) -> None:
+        """The first party took the second's offer: pass its answer on, let the relay go."""
+        first, second = event.dialog.context, event.invite.context
+        self._core.send_ack(event.dialog, b"", self._clock.monotonic())
+        if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
+            return
+        if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
+            return  # one of them hung up meanwhile
+        if not event.response.body:
+            self._end_leg(first, "INCOMPATIBLE_DESTINATION")
+            return
+        self._acknowledge_late(second, first.media.foreign(second.side, event.response.body))
+        first.media.go_direct()
+        self._report(LegsJoined(first.leg_id, second.leg_id))
+
+    def _on_reinvite_failed(self, event: ReinviteFailed) -> None:
+        """The first party refused the second's SDP: fall back to the relay if there is one."""
+        first, second = event.dialog.context, event.invite.context
+        if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
+            return
+        if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
+            return
+        if event.status not in _RETRY_WITH_RELAY or not first.media.has_relay:
+            self._end_leg(first, policy.cause_of_sip(event.status))
+            return
+        self._run(self._join_by_relay(first, second), f"join {first.leg_id}")
+
+    async def _join_by_relay(self, first: EngineLeg, second: EngineLeg) -> None:
+        try:
+            answer = await second.media.answer(second.side, second.remote_offer)
+        except (MediaIncompatible, MediaError) as error:
+            _log.info("no common media", leg_id=second.leg_id, reason=str(error))
+            return self._end_leg(second, "INCOMPATIBLE_DESTINATION")
+        if second.stage is Stage.ANSWERED_LATE and first.stage is Stage.ANSWERED:
+            self._acknowledge_late(second, answer)
+            first.media.join()
+            self._endpoint.flush()
+            self._report(LegsJoined(first.leg_id, second.leg_id))
+
+    def _on_reinvite_received(self, event: RequestReceived) -> None:
+        """A phone changes its session (hold, new address): answer from the relay's side of it."""
+        leg = event.dialog.context if event.dialog else None
+        if not isinstance(leg, EngineLeg) or leg.stage is not Stage.ANSWERED or not leg.media.can_answer:
+            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
+            return
+        self._run(self._answer_reinvite(leg, event), f"re-INVITE {leg.leg_id}")
+
+    async def _answer_reinvite(self, leg: EngineLeg, event: RequestReceived) -> None:
+        try:
+            body = await leg.media.take_new_offer(leg.side, event.request.body)
+        except (MediaIncompatible, MediaError):
+            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
+        else:
+            self._core.respond(event.transaction, 200, body=body, now=self._clock.monotonic())
+        self._endpoint.flush()
+
+    def _on_ack(self, event: AckReceived) -> None:
+        leg = event.dialog.context
+        if isinstance(leg, EngineLeg) and event.body:
+            leg.media.take_late_answer(leg.side, event.body)
+
+    # --- turns of the loop --------------------------------------------------------------------------
+
+    def _queue(self, event: LegEvent) -> None:
+        """Report from a later turn: the call machine may be in the middle of its outputs."""
+        if not self._queued:
+            asyncio.get_running_loop().call_soon(self._deliver)
+        self._queued.append(event)
+
+    def _deliver(self) -> None:
+        queued, self._queued = self._queued, []
+        for event in queued:
+            self._report(event)
+        self._endpoint.flush()
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run what has to wait; owned by this engine and cancelled by `stop`."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _leg_of(context: object) -> EngineLeg:
+    assert isinstance(context, EngineLeg), "every INVITE of the engine belongs to a leg"
+    return context
+
+
+def _invite_of(leg: EngineLeg, flow: Flow) -> InviteRequest:
+    endpoint = leg.command.endpoint
+    display = quote(endpoint.caller_id_name) if endpoint.caller_id_name else ""
+    return InviteRequest(
+        request_uri=endpoint.request_uri,
+        from_=f"{display} <{endpoint.from_uri}>".lstrip(),
+        to=f"<{endpoint.to_uri}>",
+        flow=flow,
+        same_flow=bool(endpoint.flow_id),
+        call_id=endpoint.leg_id,
+        route_set=endpoint.route_set,
+        headers=endpoint.headers,
+        body=leg.offer.to_bytes() if leg.offer else b"",
+        username=endpoint.username,
+        password=endpoint.password,
+        realm=endpoint.realm,
+    )
+
+
+def _reason_of(cause: str) -> EndReason:
+    if cause == "LOSE_RACE":
+        return EndReason("SIP", 200, "Call completed elsewhere")
+    number = policy.Q850.get(cause)
+    return EndReason("Q.850", number, cause) if number else EndReason("SIP", 487, cause)
+
+
+def _bye_headers(cause: str) -> tuple[tuple[str, str], ...]:
+    number = policy.Q850.get(cause, policy.Q850["NORMAL_CLEARING"])
+    return (("Reason", str(EndReason("Q.850", number, cause))),)
+
+
+def _cause_of_bye(event: DialogEnded) -> str:
+    """Return the peer's Q.850 cause from its Reason header (RFC 3326), or normal clearing."""
+    value = (event.request.headers.get("Reason") or "") if event.request else ""
+    if not value.lower().startswith("q.850"):
+        return "NORMAL_CLEARING"
+    numbers = [
+        part.partition("=")[2] for part in value.split(";") if part.strip().lower().startswith("cause=")
+    ]
+    return _CAUSE_BY_NUMBER.get(numbers[0].strip() if numbers else "", "NORMAL_CLEARING")
+
+
+_CAUSE_BY_NUMBER: Final = {str(number): cause for cause, number in policy.Q850.items()}

@@ -1,0 +1,70 @@
+"""One leg inside the embedded engine: what it has on the wire, and how far it is."""
+
+from enum import StrEnum
+
+from offhook.calls.commands import DialLeg
+from offhook.sip.client_invite import ClientInvite
+from offhook.sip.dialogs import Dialog
+from offhook.sip.sdp import SessionDescription
+
+from .call_media import CallMedia
+from .relay import RelaySide
+
+
+class Stage(StrEnum):
+    """Where a leg stands on the wire."""
+
+    PREPARING = "preparing"
+    """Its address is looked up or its media port opened; nothing was sent."""
+    INVITING = "inviting"
+    """The INVITE is out; the core moves it on."""
+    ANSWERED = "answered"
+    """The 200 is here and acknowledged."""
+    ANSWERED_LATE = "answered_late"
+    """The 200 brought an offer; its ACK waits for the join (RFC 3725 flow IV)."""
+    ENDING = "ending"
+    """CANCEL or BYE is out; the core moves it on, within 64*T1."""
+    OVER = "over"
+    """LegEnded was reported."""
+
+
+class EngineLeg:
+    """A leg that was dialled. `invite` and `dialog` are set as soon as the core has them."""
+
+    __slots__ = (
+        "command",
+        "dialog",
+        "end_cause",
+        "end_code",
+        "invite",
+        "media",
+        "offer",
+        "remote_offer",
+        "side",
+        "stage",
+    )
+
+    def __init__(self, command: DialLeg, media: CallMedia) -> None:
+        self.command = command
+        self.media = media
+        self.side = RelaySide.SECOND if command.peer_leg_id else RelaySide.FIRST
+        self.stage = Stage.PREPARING
+        self.invite: ClientInvite | None = None
+        self.dialog: Dialog | None = None
+        self.offer: SessionDescription | None = None
+        """What our INVITE offers; None: it asks for one."""
+        self.end_cause = ""
+        """Set when we end it: the cause to report in place of the peer's."""
+        self.end_code = 0
+        self.remote_offer = b""
+        """SDP of a 200 to an INVITE without offer, until it is answered."""
+
+    @property
+    def leg_id(self) -> str:
+        """The id the call machine knows it by; also its Call-ID."""
+        return self.command.endpoint.leg_id
+
+    @property
+    def makes_offer(self) -> bool:
+        """Tell whether our INVITE carries SDP: always with a relay, but for the second party of a bypass."""
+        return self.media.offers(self.side)
