@@ -19,3 +19,16 @@ class Flow(msgspec.Struct, frozen=True):
     def is_reliable(self) -> bool:
         """Tell whether the transport delivers by itself (then nothing is retransmitted)."""
         return self.transport != "udp"
+
+
+def datagram_flow_id(remote: tuple[str, int]) -> str:
+    """Return a name for "by UDP to this address", for phones behind a NAT: `udp:203.0.113.7:40001`."""
+    return f"udp:{remote[0]}:{remote[1]}"
+
+
+def datagram_address(flow_id: str) -> tuple[str, int] | None:
+    """Return the address in such a name, or None if it names a connection."""
+    if not flow_id.startswith("udp:"):
+        return None
+    host, _, port = flow_id[4:].rpartition(":")
+    return host, int(port)

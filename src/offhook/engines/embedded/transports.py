@@ -13,7 +13,7 @@ import structlog
 
 from offhook.kernel import Clock
 from offhook.sip.events import SipEvent
-from offhook.sip.flows import Flow
+from offhook.sip.flows import Flow, datagram_address
 from offhook.sip.user_agent import UserAgentCore
 
 from .rate_limit import AddressRateLimit
@@ -105,8 +105,9 @@ class SipEndpoint:
         return Flow(transport, self.address, remote)
 
     def flow(self, flow_id: str) -> Flow | None:
-        """Return the flow of a connection that stands, or None."""
-        return self._tcp.flow(flow_id)
+        """Return the flow a binding names: a connection that stands, or an address; None if it is gone."""
+        remote = datagram_address(flow_id)
+        return self._tcp.flow(flow_id) if remote is None else self.flow_to("udp", remote)
 
     # --- the two steps ---
 
