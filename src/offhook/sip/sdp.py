@@ -4,6 +4,7 @@ Lines are kept as written, so that a description passed on is the one received.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, Self
 
 import msgspec
@@ -122,11 +123,10 @@ class SessionDescription(msgspec.Struct, frozen=True):
         starts = [at for at, (kind, _) in enumerate(lines) if kind == "m"]
         if not lines or lines[0] != ("v", "0") or len(starts) > MAX_MEDIA:
             raise RemoteMalformed("sdp", "no v=0 at the start, or too many media")
-        ends = [*starts[1:], len(lines)]
         first = starts[0] if starts else len(lines)
         media = [
             _parse_media(lines[start][1], lines[start + 1 : end])
-            for start, end in zip(starts, ends, strict=True)
+            for start, end in pairwise([*starts, len(lines)])
         ]
         return cls(tuple(lines[:first]), tuple(media))
 
