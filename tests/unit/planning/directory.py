@@ -67,6 +67,7 @@ class Account:
         sip = {"username": name, "password": "secret-of-" + name} | data.pop("sip", {})
         if owner:
             data["owner_id"] = owner
+        self.bindings.pop(f"sip:{name}@{REALM}", None)
         if registered:
             self.given_binding(name, f"sip:{name}@10.0.0.5:5062")
         return self.add("device", name, name=name, sip=sip, **data)

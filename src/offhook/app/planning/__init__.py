@@ -20,6 +20,7 @@ from .options import ConnectRequest, QuickcallRequest, read_connect, read_quickc
 from .originate_answer import quickcall_failure, visitor_answer
 from .planned import Planned, Planning
 from .quickcall import plan_quickcall
+from .records import attempt, cdr_documents, ending_keys, history_item, record_call
 from .rings import Binding
 
 __all__ = [
@@ -37,10 +38,15 @@ __all__ = [
     "QuickcallRequest",
     "SipUriNotAllowed",
     "TargetCallUnknown",
+    "attempt",
+    "cdr_documents",
+    "ending_keys",
+    "history_item",
     "plan_connect",
     "plan_quickcall",
     "quickcall_failure",
     "read_connect",
     "read_quickcall",
+    "record_call",
     "visitor_answer",
 ]

@@ -68,10 +68,10 @@ class AccountDirectory:
         """Return the account's own carriers."""
         return await self._documents.list(self.account_id, type="resource")
 
-    async def resources_above(self) -> list[Document]:
-        """Return the carriers of the accounts above, nearest first, then the installation's."""
-        found: list[Document] = []
+    async def resources_above(self) -> list[Sequence[Document]]:
+        """Return the carriers of each account above, nearest first, then the installation's."""
         ancestors = [account_id for account_id in self.account.private.get("tree") or () if account_id]
-        for account_id in [*reversed(ancestors), GLOBAL_ACCOUNT]:
-            found += await self._documents.list(account_id, type="resource")
-        return found
+        return [
+            await self._documents.list(account_id, type="resource")
+            for account_id in [*reversed(ancestors), GLOBAL_ACCOUNT]
+        ]

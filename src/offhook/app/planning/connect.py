@@ -100,7 +100,9 @@ async def _route_contact(router: Router, sides: _Sides) -> Route:
         step = Step(rings=(UriRing(uri=contact.uri),))
         return Route(number=contact.number, steps=(step,), words=f"SIP URI at {contact.uri.host_port}")
     dialled = normalise(apply_dial_plan(contact.number, sides.account.merged("dial_plan")))
-    return await router.route(dialled, payer=sides.account, caller_number=sides.callee.number)
+    return await router.route(
+        dialled, payer=sides.account, spelled=contact.raw, caller_number=sides.callee.number
+    )
 
 
 def _make_plan(

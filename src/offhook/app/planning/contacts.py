@@ -9,7 +9,7 @@ from offhook.sip.errors import RemoteMalformed
 from offhook.sip.uri import SipUri
 
 from .errors import ContactNotAllowed, NumberInvalid, SipUriNotAllowed
-from .numbers import MAX_NUMBER_LENGTH, normalise, tidy_contact
+from .numbers import MAX_NUMBER_LENGTH, has_controls, normalise, tidy_contact
 from .patterns import matches_fully
 
 MAX_URI_LENGTH: Final = 512
@@ -36,7 +36,7 @@ def parse_number(text: str, *, field: str) -> str:
         raise NumberInvalid(text, field=field, reason="is empty")
     if len(number) > MAX_NUMBER_LENGTH:
         raise NumberInvalid(text, field=field, reason=f"is longer than {MAX_NUMBER_LENGTH} characters")
-    if not number.isprintable():
+    if has_controls(number):
         raise NumberInvalid(text, field=field, reason="has characters that cannot be dialled")
     return number
 

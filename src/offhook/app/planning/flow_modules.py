@@ -178,9 +178,9 @@ async def _resources(walk: Walk, data: Json) -> bool:
         raise CallRestricted(number, classifier=classifier)
     directory = walk.router.directory
     flags = (*texts_at(data, "outbound_flags"), *_own_flags(walk.payer))
-    groups = [await directory.resources_above()]
+    groups = await directory.resources_above()
     if data.get("use_local_resources") is not False:
-        groups.insert(0, list(await directory.resources_of_account()))
+        groups.insert(0, await directory.resources_of_account())
     rings = [
         ring
         for group in groups

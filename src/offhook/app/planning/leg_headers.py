@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from offhook.app.ports import Json
 
-from .numbers import uri_user
+from .numbers import has_controls, uri_user
 from .profile import CallerId, object_at, text_at
 from .rings import DeviceRing, Headers
 
@@ -57,7 +57,7 @@ def _is_sendable(name: str, value: object) -> bool:
         isinstance(value, str | int | float)
         and _TOKEN.fullmatch(name) is not None
         and name.lower() not in _OWN
-        and not any(character in str(value) for character in "\r\n\0")
+        and not has_controls(str(value))
     )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "NUMBER_FORMATS",
     "apply_dial_plan",
     "filter_number",
+    "has_controls",
     "is_reconcilable",
     "normalise",
     "strip_separators",
@@ -30,7 +31,13 @@ MAX_NUMBER_LENGTH: Final = 128
 
 _FORMATTED: Final = re.compile(r"\+?[0-9]{7,}")
 _RECONCILABLE: Final = re.compile(r"(?:\+?1)?[0-9]{10}|\+[2-9][0-9]{7,}|011[0-9]*|00[0-9]*")
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SEPARATORS: Final = str.maketrans("", "", " ,.-()")
+
+
+def has_controls(text: str) -> bool:
+    """Tell whether text has line breaks, control characters or halves of characters: no header may."""
+    return _CONTROLS.search(text) is not None
 
 
 def is_reconcilable(number: str) -> bool:

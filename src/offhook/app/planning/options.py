@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import BadNumberFilter, BadOption, ContactMissing
+from .numbers import has_controls
 from .patterns import pattern_fault
 
 DEFAULT_TIMEOUT_S: Final = 30
@@ -129,7 +130,7 @@ def _text(values: tuple[Values, ...], name: str, *, limit: int) -> str:
         raise BadOption(name, keyword="type", reason="is not a string")
     if len(value) > limit:
         raise BadOption(name, keyword="maxLength", reason=f"is longer than {limit} characters")
-    if not value.isprintable():
+    if has_controls(value):
         raise BadOption(name, keyword="pattern", reason="has control characters")
     return value
 

@@ -167,7 +167,9 @@ async def _route_second(router: Router, call: _Quickcall) -> Route:
         return Route(
             number=call.contact.number, steps=(Step(rings=(UriRing(uri=uri),)),), words=f"SIP URI {uri.host}"
         )
-    return await router.route(call.dialled, payer=call.profile, caller_number=call.callee.number)
+    return await router.route(
+        call.dialled, payer=call.profile, spelled=call.filtered, caller_number=call.callee.number
+    )
 
 
 def _make_plan(

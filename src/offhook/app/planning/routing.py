@@ -33,6 +33,7 @@ class Router:
         number: str,
         *,
         payer: Profile,
+        spelled: str = "",
         caller_number: str = "",
         caller_edit: CallerEdit | None = None,
         forwards_left: int = MAX_FORWARDS,
@@ -40,9 +41,10 @@ class Router:
         """Return how a number is reached.
 
         payer is who dials it: whose call_restriction, outbound flags and caller ids apply where the call
-        leaves the account. Raises CallRestricted.
+        leaves the account. spelled is the number before it was normalised, which patterns may be written for
+        (`^9(\\d{10})$`). Raises CallRestricted.
         """
-        found = await self._find(number)
+        found = await self._find(number, spelled or number)
         if found is None:
             return Route(number=number, words=f"no callflow for {number}, and none for {NO_MATCH}")
         callflow, captured, words = found
@@ -59,18 +61,24 @@ class Router:
         await follow(walk, callflow.data.get("flow"))
         return walk.route()
 
-    async def _find(self, number: str) -> tuple[Document, str, str] | None:
+    async def _find(self, number: str, spelled: str) -> tuple[Document, str, str] | None:
         """Return the callflow, what its pattern captured, and the words for it."""
         exact = await self.directory.callflow_of_number(number) if number != NO_MATCH else None
         if exact is not None:
             return exact, "", f"callflow {number}"
-        for callflow in await self.directory.callflows():
-            for pattern in texts_at(callflow.data, "patterns"):
-                captured = first_capture(pattern, number)
-                if captured is not None:
-                    return callflow, captured if captures_group(pattern) else "", f"callflow {pattern}"
+        by_pattern = await self._find_by_pattern(number, spelled)
+        if by_pattern is not None:
+            return by_pattern
         fallback = await self.directory.callflow_of_number(NO_MATCH)
         return (fallback, "", f"callflow {NO_MATCH}") if fallback is not None else None
+
+    async def _find_by_pattern(self, number: str, spelled: str) -> tuple[Document, str, str] | None:
+        for callflow in await self.directory.callflows():
+            for pattern in texts_at(callflow.data, "patterns"):
+                captured = first_capture(pattern, number) or first_capture(pattern, spelled)
+                if captured is not None:
+                    return callflow, captured if captures_group(pattern) else "", f"callflow {pattern}"
+        return None
 
     async def route_forward(self, walk: Walk, forward: CallForward, forwarder: Profile) -> Route:
         """Return how the number is reached that a device is forwarded to; who forwards pays."""

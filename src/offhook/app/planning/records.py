@@ -1,0 +1,208 @@
+"""What is kept of a call that is over: the button's history item and one CDR per leg.
+
+KAZOO's keys (kazoo-behaviour 5.4, 9.3), and beside them the outcome as it reads everywhere (design 2.3).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+from offhook.app.ports import CallView, Json
+from offhook.calls.model import CallPlan, Ending, EndpointKind, Leg, Outcome, Party, Side, Times
+from offhook.calls.policy import outcome_of
+from offhook.kernel import GREGORIAN_OFFSET_S, gregorian_s, iso8601_ms
+
+MILESTONES: Final = ("accepted", "first_ringing", "first_answered", "second_ringing", "bridged", "ended")
+
+_DISPOSITIONS: Final[dict[Outcome, str]] = {
+    Outcome.BUSY: "BUSY",
+    Outcome.NO_ANSWER: "NO ANSWER",
+    Outcome.REJECTED: "REJECTED",
+}
+"""Of a leg that was not answered; any other is FAILED. An answered one is ANSWER, a dropped one CANCEL."""
+_DROPPED: Final = frozenset(("LOSE_RACE", "ORIGINATOR_CANCEL"))
+
+
+def record_call(view: CallView) -> tuple[Json | None, list[Json]]:
+    """Return the history item (None for a quickcall) and the CDRs of a call that is over."""
+    assert view.ending is not None
+    history = history_item(view.plan, view.ending, view.times) if view.plan.kind == "clicktocall" else None
+    return history, cdr_documents(view.plan, view.ending, view.times, view.legs)
+
+
+def ending_keys(ending: Ending, times: Times) -> Json:
+    """Return the outcome as it stands at the top level of every record."""
+    return {
+        "outcome": str(ending.outcome),
+        "party": str(ending.party),
+        "side": str(ending.side),
+        "by": str(ending.by),
+        "hangup_cause": ending.hangup_cause,
+        "sip_code": ending.sip_code,
+        "sip_reason": ending.sip_reason,
+        "times": {name: iso8601_ms(at) for name in MILESTONES if (at := getattr(times, name))},
+    }
+
+
+def history_item(plan: CallPlan, ending: Ending, times: Times) -> Json:
+    """Return the attempt as the button's history lists it. Only a joined call is a success."""
+    item = attempt(plan, times)
+    if ending.outcome is Outcome.CONNECTED:
+        item["result"] = "success"
+    else:
+        item |= {"result": "error", "cause": ending.hangup_cause}
+    return item | ending_keys(ending, times)
+
+
+def attempt(plan: CallPlan, times: Times) -> Json:
+    """Return the part of a history item that is known from the start."""
+    return {
+        "id": sha256(plan.call_id.encode()).hexdigest()[:32],
+        "timestamp": gregorian_s(times.accepted),
+        "contact": contact_number(plan),
+        "call_id": plan.call_id,
+    }
+
+
+def contact_number(plan: CallPlan) -> str:
+    """Return the contact as it was dialled: normalised."""
+    return plan.first.number if plan.first.side is Side.CONTACT else plan.second.number
+
+
+def cdr_documents(plan: CallPlan, ending: Ending, times: Times, legs: Sequence[Leg]) -> list[Json]:
+    """Return one full CDR per leg that was rung; one for the call itself if none was."""
+    answered = {leg.party: leg for leg in legs if leg.answered_at} if times.bridged else {}
+    rung = [leg for leg in legs if leg.created_at]
+    if not rung:
+        return [_unrung_document(plan, ending, times)]
+    return [_leg_document(plan, ending, times, leg, _other(leg, answered)) for leg in rung]
+
+
+def _other(leg: Leg, answered: dict[Party, Leg]) -> Leg | None:
+    """Return the leg that this one was joined with."""
+    if answered.get(leg.party) is not leg:
+        return None
+    return answered.get(Party.SECOND if leg.party is Party.FIRST else Party.FIRST)
+
+
+def _leg_document(plan: CallPlan, ending: Ending, times: Times, leg: Leg, other: Leg | None) -> Json:
+    endpoint = leg.endpoint
+    ended_at = leg.ended_at or times.ended
+    document = _common(plan, ending, times, leg.leg_id, ended_at=ended_at) | {
+        "leg_party": str(leg.party),
+        "leg_side": str(leg.side),
+        "caller_id_name": endpoint.caller_id_name,
+        "caller_id_number": endpoint.caller_id_number,
+        "callee_id_name": endpoint.callee_id_name,
+        "callee_id_number": _party_number(plan, leg.party),
+        "from": _address(endpoint.from_uri),
+        "to": _address(endpoint.to_uri),
+        "request": _address(endpoint.to_uri),
+        "from_uri": _address(endpoint.from_uri),
+        "to_uri": _address(endpoint.to_uri),
+        "presence_id": endpoint.presence_id,
+        "channel_created_time": int(leg.created_at * 1_000_000),
+        "hangup_cause": leg.hangup_cause,
+        "hangup_code": f"sip:{leg.sip_code}" if leg.sip_code else "",
+        "disposition": _disposition(leg),
+        "custom_channel_vars": _channel_vars(plan, leg, other),
+        "custom_sip_headers": dict(endpoint.headers),
+    }
+    return document | _durations(leg, ended_at) | _other_leg(other)
+
+
+def _common(plan: CallPlan, ending: Ending, times: Times, leg_id: str, *, ended_at: float) -> Json:
+    interaction_time, _, interaction_key = plan.interaction_id.partition("-")
+    month = datetime.fromtimestamp(int(interaction_time) - GREGORIAN_OFFSET_S, UTC)
+    return ending_keys(ending, times) | {
+        "id": f"{month:%Y%m}-{leg_id}",
+        "call_id": leg_id,
+        "call_direction": "outbound",
+        "timestamp": gregorian_s(ended_at),
+        "interaction_id": plan.interaction_id,
+        "interaction_key": interaction_key,
+        "interaction_time": int(interaction_time),
+        "custom_application_vars": plan.custom_application_vars,
+        "dialed_number": contact_number(plan),
+        "app_name": "offhook",
+    }
+
+
+def _unrung_document(plan: CallPlan, ending: Ending, times: Times) -> Json:
+    """Return the CDR of a call for which nothing could be rung: the only trace of a quickcall then."""
+    return _common(plan, ending, times, plan.call_id, ended_at=times.ended) | {
+        "leg_party": str(Party.FIRST),
+        "leg_side": str(plan.first.side),
+        "callee_id_number": plan.first.number,
+        "channel_created_time": int(times.accepted * 1_000_000),
+        "hangup_code": "",
+        "disposition": "FAILED",
+        "duration_seconds": 0,
+        "ringing_seconds": 0,
+        "billing_seconds": 0,
+        "other_leg_call_id": "",
+        "custom_channel_vars": _plan_vars(plan),
+    }
+
+
+def _party_number(plan: CallPlan, party: Party) -> str:
+    return plan.first.number if party is Party.FIRST else plan.second.number
+
+
+def _address(uri: str) -> str:
+    """Return `user@host` of a SIP URI."""
+    return uri.partition(":")[2].partition(";")[0]
+
+
+def _durations(leg: Leg, ended_at: float) -> Json:
+    """Return whole seconds: created to end, created to answer (or end), answer to end."""
+    answered_at = leg.answered_at or ended_at
+    return {
+        "duration_seconds": max(int(ended_at - leg.created_at), 0),
+        "ringing_seconds": max(int(answered_at - leg.created_at), 0),
+        "billing_seconds": max(int(ended_at - answered_at), 0),
+    }
+
+
+def _other_leg(other: Leg | None) -> Json:
+    if other is None:
+        return {"other_leg_call_id": ""}
+    return {
+        "other_leg_call_id": other.leg_id,
+        "other_leg_caller_id_name": other.endpoint.caller_id_name,
+        "other_leg_caller_id_number": other.endpoint.caller_id_number,
+        "other_leg_destination_number": _address(other.endpoint.to_uri).partition("@")[0],
+        "other_leg_direction": "outbound",
+    }
+
+
+def _disposition(leg: Leg) -> str:
+    if leg.answered_at:
+        return "ANSWER"
+    if leg.hangup_cause in _DROPPED:
+        return "CANCEL"
+    return _DISPOSITIONS.get(outcome_of(leg.hangup_cause, leg.sip_code), "FAILED")
+
+
+def _plan_vars(plan: CallPlan) -> Json:
+    return {
+        "account_id": plan.account_id,
+        "authorizing_id": plan.authorizing_id,
+        "authorizing_type": plan.authorizing_type,
+        "owner_id": plan.owner_id,
+    }
+
+
+def _channel_vars(plan: CallPlan, leg: Leg, other: Leg | None) -> Json:
+    endpoint = leg.endpoint
+    username, _, realm = _address(endpoint.to_uri).partition("@")
+    channel_vars = _plan_vars(plan) | {
+        "owner_id": endpoint.owner_id or plan.owner_id,
+        "bridge_id": plan.call_id if other is not None else "",
+    }
+    if endpoint.kind is EndpointKind.DEVICE:
+        return channel_vars | {"username": username, "realm": realm, "device_id": endpoint.endpoint_id}
+    if endpoint.kind is EndpointKind.GATEWAY:
+        return channel_vars | {"resource_id": endpoint.endpoint_id}
+    return channel_vars
