@@ -1,16 +1,14 @@
 """One call: state, end, timeline (design 2.2)."""
 
-from collections.abc import Sequence
-
 from offhook.api.call_json import call_item
 from offhook.api.envelope import Reply
 from offhook.api.errors import fault
+from offhook.api.ladder import draw_ladder
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
 from offhook.app.ports import CallView
 from offhook.calls.model import By
-from offhook.directory.model import Json
 
 from .collections import ACCOUNT_ITEM
 
@@ -32,13 +30,13 @@ class CallEndpoints:
         return Reply(data=call_item(await self._call(request)))
 
     async def timeline(self, request: Request) -> Reply:
-        """GET …/timeline: what happened, in order; `?format=text` for people."""
+        """GET …/timeline: what happened, in order; `?format=text` a ladder for people."""
         call_id = request.arguments["call_id"]
         steps = await self._services.calls.timeline(request.account_id, call_id)
         if steps is None:
             raise fault("bad_identifier", cause=call_id)
         if request.query.get("format") == "text":
-            text = "".join(f"{line}\n" for line in timeline_lines(steps))
+            text = draw_ladder(await self._call(request), steps)
             return Reply(body=text.encode("utf-8", "replace"), content_type="text/plain; charset=utf-8")
         return Reply(data=list(steps), is_list=True)
 
@@ -56,14 +54,3 @@ class CallEndpoints:
             Route(base, {"GET": self.read, "DELETE": self.hang_up}),
             Route(f"{base}/timeline", {"GET": self.timeline}),
         ]
-
-
-def timeline_lines(steps: Sequence[Json]) -> list[str]:
-    """Return a line per step: time, what, and what else is known of it."""
-    return [
-        f"{step.get('at', '')}  {step.get('what', ''):<14} "
-        + " ".join(
-            f"{name}={value}" for name, value in step.items() if name not in ("at", "what") and value != ""
-        )
-        for step in steps
-    ]
