@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.flows import Flow
@@ -37,11 +37,10 @@ class _Connection(asyncio.Protocol):
         self.last_heard = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none of asyncio's classes
         local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         if remote is None:  # it is gone already; what was to be sent times out
-            transport.abort()
+            self.transport.abort()
             return
         self.flow = Flow("tcp", local[:2], remote[:2], self.flow_id)
         self.last_heard = asyncio.get_running_loop().time()
