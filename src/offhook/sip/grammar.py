@@ -32,6 +32,9 @@ _is_uri = re.compile(_URI).fullmatch
 _plain_name_addr = re.compile(  # what nearly all peers write: "Name" <uri>;params
     rf'(?:"([^"\\]*+)"[ \t]*+)?<({_URI})>({_PARAMETERS})'
 ).fullmatch
+_plain_via = re.compile(
+    rf"SIP/2\.0/({_TOKEN}) ([A-Za-z0-9\-.]++)(?::([1-9][0-9]{{0,3}}))?({_PARAMETERS})"
+).fullmatch
 _plain_cseq = re.compile(rf"([0-9]{{1,9}}) ({_TOKEN})").fullmatch
 _via = re.compile(
     rf"[Ss][Ii][Pp]/2\.0/({_TOKEN})[ \t]++([A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])"
@@ -171,6 +174,11 @@ def _is_quoted(text: str) -> bool:
 _NO_PARAMETERS: Final = Parameters()
 
 
+def _split(text: str) -> Parameters:
+    """Return parameters of text that a pattern has checked."""
+    return Parameters(text[1:].split(";")) if text else _NO_PARAMETERS
+
+
 class Via(msgspec.Struct, frozen=True):
     """One hop of a Via header."""
 
@@ -184,6 +192,15 @@ class Via(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str, header: str = "Via") -> Self:
         """Parse one element of a Via header."""
+        plain = _plain_via(text)
+        if plain is not None:
+            transport, host, digits, params = plain.groups("")
+            port = int(digits) if digits else None
+            return cls(transport, host, port, _split(params))
+        return cls._parse_slowly(text, header)
+
+    @classmethod
+    def _parse_slowly(cls, text: str, header: str) -> Self:
         found = _via(text) or _via(_tighten_via(text))
         if found is None:
             raise RemoteMalformed(header, "not SIP/2.0/transport host:port")
@@ -250,7 +267,7 @@ class NameAddr(msgspec.Struct, frozen=True):
         plain = _plain_name_addr(text)
         if plain is not None:
             display, uri, params = plain.groups("")
-            return cls(display, uri, Parameters(params[1:].split(";")) if params else _NO_PARAMETERS)
+            return cls(display, uri, _split(params))
         return cls._parse_slowly(text.strip(" \t"), header)
 
     @classmethod

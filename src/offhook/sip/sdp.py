@@ -3,6 +3,7 @@
 Lines are kept as written, so that a description passed on is the one received.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, Self
@@ -64,6 +65,7 @@ CODECS: Final = {
 """KAZOO's names and the payload types we offer; the types below 96 are RFC 3551's."""
 _STATIC: Final = {codec.payload_type: codec for codec in CODECS.values() if codec.payload_type < 96}
 
+_are_lines = re.compile(r"(?:[a-z]=[^\n]*+(?:\n|\Z))*+").fullmatch
 Lines = tuple[tuple[str, str], ...]
 
 
@@ -261,7 +263,7 @@ def _read_lines(data: bytes) -> list[tuple[str, str]]:
     lines = text.split("\n") if text else []
     if len(lines) > MAX_LINES or "\r" in text or "\0" in text:
         raise RemoteMalformed("sdp", "too many lines, or a bare CR or NUL")
-    if any(line[1:2] != "=" or not line[:1].islower() for line in lines):
+    if not _are_lines(text):
         raise RemoteMalformed("sdp", "a line that does not start with letter and =")
     return [(line[0], line[2:]) for line in lines]
 
