@@ -49,6 +49,8 @@ class _Quickcall(msgspec.Struct, frozen=True, kw_only=True):
     """After dial plan and normalisation."""
     callee: CallerId
     """Caller id that the far end sees."""
+    extension: str
+    """Internal number of who calls."""
 
 
 async def plan_quickcall(
@@ -62,7 +64,7 @@ async def plan_quickcall(
     interaction_id = _interaction(request, account, world, now)
     router = Router(Phones(AccountDirectory(world.documents, account), world.registrations), world.random)
     devices = [endpoint] if endpoint.type == "device" else await router.directory.devices_of(endpoint)
-    call = await _read(request, endpoint, router, world)
+    call = await _read(request, endpoint, devices, router, world)
     first_route = await _route_first(router, call, devices)
     second_route = await _route_second(router, call)
     call_id = f"{world.random.hex(32)}-quickcall"
@@ -97,7 +99,9 @@ def _interaction(request: QuickcallRequest, account: Document, world: Planning, 
     return interaction_id
 
 
-async def _read(request: QuickcallRequest, endpoint: Document, router: Router, world: Planning) -> _Quickcall:
+async def _read(
+    request: QuickcallRequest, endpoint: Document, devices: list[Document], router: Router, world: Planning
+) -> _Quickcall:
     account = router.directory.account
     profile = (
         await router.phones.profile_of(endpoint)
@@ -116,7 +120,9 @@ async def _read(request: QuickcallRequest, endpoint: Document, router: Router, w
     dialled = contact.number
     if contact.uri is None and not is_uri:
         dialled = normalise(apply_dial_plan(filtered, profile.merged("dial_plan")))
-    shown = await _far_end_caller_id(router.directory, profile, contact.number)
+    # A user without a caller id shows that of the first phone, as KAZOO's documents print it.
+    speaker = await router.phones.profile_of(devices[0]) if devices else profile
+    shown = await _far_end_caller_id(router.directory, speaker, contact.number)
     return _Quickcall(
         request=request,
         endpoint=endpoint,
@@ -125,6 +131,7 @@ async def _read(request: QuickcallRequest, endpoint: Document, router: Router, w
         contact=contact,
         dialled=dialled,
         callee=CallerId(request.caller_id_name or shown.name, request.caller_id_number or shown.number),
+        extension=speaker.internal_caller_id.number,
     )
 
 
@@ -142,7 +149,7 @@ async def _route_first(router: Router, call: _Quickcall, devices: list[Document]
     """Return the phones of the device or user, rung together."""
     walk = Walk(
         router=router,
-        number=call.profile.internal_caller_id.number,
+        number=call.extension,
         payer=call.profile,
         caller_edit=CallerEdit(),
         forwards_left=MAX_FORWARDS,
