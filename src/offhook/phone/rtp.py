@@ -6,7 +6,7 @@ import socket
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from offhook.audio.g711 import PCMA, PCMU, SAMPLE_RATE, SILENCE, decode, encode
 from offhook.audio.hearing import Ear
@@ -89,8 +89,7 @@ class RtpStream(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (asyncio)."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # it is none by class, before 3.12
         sock = transport.get_extra_info("socket")
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     _lift_descriptor_limit()
     from rtp.io import rtpproxy
 
-    relay = rtpproxy(
+    _relay = rtpproxy(  # it lives as long as this name does
         ttl=SESSION_TTL_S,
         debug_level="crit",
         port_min=int(port_min),
@@ -33,8 +33,7 @@ def main(arguments: list[str]) -> None:
         extra_args=["-F", "-s", f"fd:{descriptor}", "-l", bind_address],
     )
     sys.stdin.buffer.read()
-    del relay
-    os._exit(0)
+    os._exit(0)  # an orderly end of RTPProxy takes a second of waiting for threads; the kernel needs none
 
 
 def _lift_descriptor_limit() -> None:

@@ -3,10 +3,12 @@
 RTPProxy knows a session by a word and two tags. It takes `U` (with `&& L`) to open both ports, `L`/`U`
 with an address to say where a side receives, `P` and `S` to start and stop a player, `Q` and `D`.
 
-Two facts of RTPProxy carry the design. While a player runs towards a side, what the other side sends is
+Facts of RTPProxy that carry the design: While a player runs towards a side, what the other side sends is
 dropped; so a session starts with a mute player, the gate, on each side, and joining is to stop both.
 A player takes its packet length from the last `z` given for the *other* side, and such a `z` also makes
 the relay repack; so `z` is given on opening and taken back, without a further command, on connecting.
+Its packet threads let go of a deleted session's sockets only when they wake, which on an idle or a full
+relay would be never; so after `D` they are woken by a datagram to a session of our own, the bell.
 """
 
 import asyncio
@@ -58,6 +60,15 @@ GATE_PAYLOAD_TYPE: Final = 99
 DEFAULT_PAYLOAD_TYPES: Final = f"{PCMU},{PCMA}"
 OPENING: Final = f"z20c{DEFAULT_PAYLOAD_TYPES}"
 """Modifiers: packets of 20 ms, and the codecs that are in our offers."""
+LOOPBACK: Final = "127.0.0.1"
+NOWHERE: Final = f"{LOOPBACK} 9"
+"""Where a side is said to be until it is known. A side that has no address at all would be tied to the
+first sender for good: early media of a device that loses the race, or a packet before its SDP is read."""
+BELL_DELAY_S: Final = 0.1
+"""Closings within this time are rung for together."""
+OPEN_ATTEMPTS: Final = 3
+"""RTPProxy looks for free ports in random order and may miss the last few, or their sockets linger."""
+BELL_COMMAND: Final = f"U bell {NOWHERE} bell"
 STATISTICS: Final = "rtpa_nrcvd rtpa_nlost rtpa_javg"
 
 _log = structlog.get_logger("offhook.media")
@@ -66,7 +77,7 @@ _log = structlog.get_logger("offhook.media")
 class _Session:
     """One call's two ports, as we know them."""
 
-    __slots__ = ("ports", "session_id", "token")
+    __slots__ = ("attempts", "payload_types", "ports", "session_id", "token")
 
     def __init__(
         self, session_id: str, token: str, ports: asyncio.Future[dict[RelaySide, RelayPort]]
@@ -74,6 +85,13 @@ class _Session:
         self.session_id = session_id
         self.token = token  # of our own making: RTPProxy's protocol is words separated by spaces
         self.ports = ports
+        self.attempts = 0
+        self.payload_types: dict[RelaySide, Sequence[int]] = dict.fromkeys(RelaySide, (PCMU, PCMA))
+
+    def can_hear(self, side: RelaySide, media: PreparedMedia, folder: Path) -> bool:
+        """Tell whether there is a file of the media in a codec of the side."""
+        common = [number for number in self.payload_types[side] if number in media.payload_types]
+        return any((folder / f"{media.name}.{number}").exists() for number in common)
 
 
 class RtpIoRelay:
@@ -92,24 +110,32 @@ class RtpIoRelay:
         self._advertised_address = advertised_address or bind_address
         self._port_min = ports[0] + ports[0] % 2  # RTP is even, RTCP the odd port above
         self._port_max = ports[1] - 1 - (ports[1] - 1) % 2
-        if self._port_max - self._port_min < 2:
-            raise ValueError(f"media ports {ports[0]}-{ports[1]}: a session needs two pairs")
+        if self.capacity < 1:
+            raise ValueError(f"media ports {ports[0]}-{ports[1]}: a session needs eight")
         self._sessions: dict[str, _Session] = {}
         self._opened = 0
         self._channel: ControlChannel | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._report: ReportMediaError = _ignore
+        self._ringer: socket.socket | None = None
+        self._bell_timer: asyncio.TimerHandle | None = None
 
     @property
     def capacity(self) -> int:
-        """Return how many sessions the port range holds."""
-        return ((self._port_max - self._port_min) // 2 + 1) // 2
+        """Return how many sessions the port range holds: two pairs each, but for the bell's and a spare."""
+        pairs = (self._port_max - self._port_min) // 2 + 1
+        return (pairs - 2) // 2
 
     @property
     def process_id(self) -> int | None:
         """Return the process that carries the packets (for CPU accounting), or None while it is down."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether new sessions can be opened."""
+        return self._channel is not None
 
     def __len__(self) -> int:
         """Return how many sessions are open."""
@@ -121,7 +147,13 @@ class RtpIoRelay:
         """Bring the relay process up and keep it up. Raises RelayLost if it does not come up."""
         self._report = report
         (self._folder / f"{GATE}.{GATE_PAYLOAD_TYPE}").touch()
-        await self._spawn()
+        self._ringer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._ringer.setblocking(False)
+        try:
+            await self._spawn()
+        except BaseException:
+            await self.stop()
+            raise
         self._supervisor = asyncio.create_task(self._keep_alive(), name="media relay supervisor")
 
     async def stop(self) -> None:
@@ -135,15 +167,21 @@ class RtpIoRelay:
             self._channel.close()
             self._channel = None
         self._fail_all(RelayLost("stopped"), reported=False)
+        if self._bell_timer is not None:
+            self._bell_timer.cancel()
+            self._bell_timer = None
+        if self._ringer is not None:
+            self._ringer.close()
+            self._ringer = None
         await self._end_process()
 
     async def _keep_alive(self) -> None:
         delay = RESTART_DELAY_S
         while True:
-            assert self._process is not None
-            if await self._process.wait() != 0:
-                _log.error("media relay ended", status=self._process.returncode)
-            self._lost("the relay process ended")
+            if self._process is not None:
+                status = await self._process.wait()
+                _log.error("media relay ended", status=status)
+                self._lost("the relay process ended")
             await asyncio.sleep(delay)
             try:
                 await self._spawn()
@@ -167,17 +205,23 @@ class RtpIoRelay:
             )
         loop = asyncio.get_running_loop()
         _, channel = await loop.create_unix_connection(lambda: ControlChannel(self._lost), sock=ours)
-        channel.bound_replies(START_BOUND_S)
         self._channel = channel
         try:
-            version = await self._ask("V")
-        except RelayLost as error:
+            await self._greet(channel)
+        except MediaError as error:
+            self._channel = None
+            channel.close()
             await self._end_process()
-            raise RelayLost("it did not start") from error
-        if version != PROTOCOL_VERSION:
-            raise RelayLost(f"it speaks version {version}")
-        channel.bound_replies(REPLY_BOUND_S)
+            raise RelayLost(f"it did not start: {error}") from error
         _log.info("media relay started", pid=self._process.pid, ports=f"{self._port_min}-{self._port_max}")
+
+    async def _greet(self, channel: ControlChannel) -> None:
+        channel.bound_replies(START_BOUND_S)
+        version = await self._ask("V")
+        if version != PROTOCOL_VERSION:
+            raise MediaRefused("V", version)
+        await self._ask(BELL_COMMAND)  # while a port is certainly free
+        channel.bound_replies(REPLY_BOUND_S)
 
     async def _end_process(self) -> None:
         process, self._process = self._process, None
@@ -227,21 +271,20 @@ class RtpIoRelay:
         where = f"{host} {port}" if _is_ip_address(host) else "- 0"
         verb = "L" if side is RelaySide.FIRST else "U"
         codecs = ",".join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES
+        if session_id in self._sessions:
+            self._sessions[session_id].payload_types[side] = payload_types or (PCMU, PCMA)
         self._send(session_id, f"{verb}c{codecs}", f"{where} second first")
 
     def play(self, session_id: str, side: RelaySide, media: PreparedMedia) -> None:
         """Play to a side, over and over; see MediaRelay."""
         session = self._sessions.get(session_id)
-        if session is None or self._channel is None:
+        if session is None:
             return
-        command = f"P-1 {session.token} {media.name} session {side} {side.other}"
-
-        def replied(_command: str, reply: str) -> None:
-            if reply.startswith("E") and self._sessions.get(session_id) is session:
-                self.silence(session_id, side)  # the failed command has opened the gate
-                self._report(session_id, PlaybackFailed(media.name))
-
-        self._channel.send(command, replied)
+        if not session.can_hear(side, media, self._folder):  # RTPProxy would open the gate, then refuse
+            self.silence(session_id, side)
+            asyncio.get_running_loop().call_soon(self._report, session_id, PlaybackFailed(media.name))
+            return
+        self._send(session_id, "P-1", f"{media.name} session {side} {side.other}")
 
     def silence(self, session_id: str, side: RelaySide) -> None:
         """Let a side hear nothing; see MediaRelay."""
@@ -274,8 +317,8 @@ class RtpIoRelay:
     def close(self, session_id: str) -> None:
         """Free both ports; see MediaRelay."""
         session = self._sessions.pop(session_id, None)
-        if session is not None and self._channel is not None:
-            self._channel.send(f"D {session.token} second first", _no_matter)
+        if session is not None:
+            self._delete(session)
 
     # --- commands --------------------------------------------------------------------------------
 
@@ -287,26 +330,41 @@ class RtpIoRelay:
         self._opened += 1
         session = _Session(session_id, f"s{self._opened}", asyncio.get_running_loop().create_future())
         self._sessions[session_id] = session
-        self._channel.send(
-            f"U{OPENING} {session.token} - 0 second first && L{OPENING} - 0",
-            lambda command, reply: self._opened_or_refused(session, command, reply),
-        )
-        self.silence(session_id, RelaySide.FIRST)
-        self.silence(session_id, RelaySide.SECOND)
+        self._ask_for_ports(session)
         return session
 
+    def _ask_for_ports(self, session: _Session) -> None:
+        if self._channel is None or self._sessions.get(session.session_id) is not session:
+            _fail(session.ports, RelayLost("closed while it opened"))
+            return
+        session.attempts += 1
+        self._channel.send(
+            f"U{OPENING} {session.token} {NOWHERE} second first && L{OPENING} {NOWHERE}",
+            lambda command, reply: self._opened_or_refused(session, command, reply),
+        )
+
     def _opened_or_refused(self, session: _Session, command: str, reply: str) -> None:
-        halves = reply.split("&&")
-        if len(halves) == 2 and "-1" not in halves[1].split()[:1]:
-            numbers = [int(half.split()[0]) for half in halves]
+        numbers = _ports(reply)
+        if numbers is not None:
+            if self._sessions.get(session.session_id) is session:
+                self.silence(session.session_id, RelaySide.FIRST)
+                self.silence(session.session_id, RelaySide.SECOND)
             ports = [RelayPort(self._advertised_address, number) for number in numbers]
             if not session.ports.done():
                 session.ports.set_result(dict(zip(RelaySide, ports, strict=True)))
-            return
-        if self._sessions.get(session.session_id) is session:
-            self.close(session.session_id)  # the second port may be refused after the first was given
-        refused = MediaRefused(command, reply)
-        _fail(session.ports, RelayFull(len(self._sessions)) if _is_port_shortage(reply) else refused)
+        elif session.attempts < OPEN_ATTEMPTS and _is_port_shortage(reply):
+            self._delete(session)  # the first port may have been given before the second was refused
+            asyncio.get_running_loop().call_later(2 * BELL_DELAY_S, self._ask_for_ports, session)
+        else:
+            if self._sessions.get(session.session_id) is session:
+                self.close(session.session_id)
+            full = RelayFull(len(self._sessions))
+            _fail(session.ports, full if _is_port_shortage(reply) else MediaRefused(command, reply))
+
+    def _delete(self, session: _Session) -> None:
+        if self._channel is not None:
+            self._channel.send(f"D {session.token} second first", _no_matter)
+            self._ring_soon()
 
     def _send(self, session_id: str, verb: str, rest: str) -> None:
         session = self._sessions.get(session_id)
@@ -318,6 +376,25 @@ class RtpIoRelay:
                 self._report(session_id, MediaRefused(command, reply))
 
         self._channel.send(f"{verb} {session.token} {rest}", replied)
+
+    def _ring_soon(self) -> None:
+        if self._bell_timer is None:
+            self._bell_timer = asyncio.get_running_loop().call_later(BELL_DELAY_S, self._find_bell)
+
+    def _find_bell(self) -> None:
+        """Find the bell, or open it again if it timed out. It has one side: it passes nothing on."""
+        self._bell_timer = None
+        if self._channel is not None:
+            self._channel.send(BELL_COMMAND, self._ring)
+
+    def _ring(self, _command: str, reply: str) -> None:
+        port = reply.partition(" ")[0]
+        if self._ringer is None or not port.isdigit():
+            return
+        host = LOOPBACK if ip_address(self._bind_address).is_unspecified else self._bind_address
+        for number in (int(port), int(port) + 1):  # RTP and RTCP have a thread each
+            with contextlib.suppress(OSError):
+                self._ringer.sendto(b"", (host, number))
 
     async def _ask(self, command: str) -> str:
         if self._channel is None:
@@ -335,6 +412,12 @@ class RtpIoRelay:
 def _side(reply: str) -> SideStatistics:
     received, lost, jitter = reply.split()
     return SideStatistics(int(received), int(lost), float(jitter) / SAMPLES_PER_MS)
+
+
+def _ports(reply: str) -> list[int] | None:
+    """Return both ports of `21160 127.0.0.1 && 23752 127.0.0.1`; None for `E72`, or `-1` as second half."""
+    words = [half.split()[0] for half in reply.split("&&") if half.strip()]
+    return [int(word) for word in words] if len(words) == 2 and all(map(str.isdigit, words)) else None
 
 
 def _is_port_shortage(reply: str) -> bool:
