@@ -62,7 +62,8 @@ def parse_message(data: bytes) -> Request | Response:
 
     What follows Content-Length is ignored (18.3), CRLF before the start line too (7.5). Raises
     RemoteMalformed; its `request` is set when there is enough to answer. Other than the start line,
-    Content-Length and the header names nothing is parsed: see validate_request.
+    Content-Length and the header names nothing is parsed: see validate_request. Whatever was parsed,
+    serialize(response_to(request, …)) works.
     """
     if data[:2] == b"\r\n":
         data = data.lstrip(b"\r\n")
@@ -74,6 +75,8 @@ def parse_message(data: bytes) -> Request | Response:
     head = data[:head_end] if head_end >= 0 else data.rstrip(b"\r\n")
     fault = RemoteMalformed("message", "no empty line after the headers") if head_end < 0 else None
     text = head.decode("utf-8", "surrogateescape")
+    if _has_bare_nul(text):  # not even an answer may carry it back
+        raise RemoteMalformed("message", "a NUL outside a quoted pair")
     fields, field_fault = _parse_fields(text)
     message, line_fault = _parse_start_line(text.partition("\r\n")[0], Headers.of_parsed(fields))
     fault = line_fault or fault or field_fault
@@ -157,7 +160,8 @@ def _cut_body(message: Request | Response, data: bytes, start: int) -> RemoteMal
 def serialize(message: Request | Response) -> bytes:
     """Return the bytes to send, with a Content-Length that is right.
 
-    Raises LocalHeaderInjection if anything but the body holds CR, LF or a NUL that is not quoted.
+    Raises LocalHeaderInjection if anything but the body holds CR, LF, a NUL that is not quoted, or
+    half a surrogate pair.
     """
     start_line = message.start_line
     lines = [f"{name}: {value}" for key, name, value in message.headers.fields() if key != "content-length"]
@@ -165,7 +169,10 @@ def serialize(message: Request | Response) -> bytes:
     breaks = len(lines) + 3
     if head.count("\r") != breaks or head.count("\n") != breaks or _has_bare_nul(head):
         raise LocalHeaderInjection(_guilty_field(message))
-    return head.encode("utf-8", "surrogateescape") + message.body
+    try:
+        return head.encode("utf-8", "surrogateescape") + message.body
+    except UnicodeEncodeError as error:  # half a character, from JSON's \\ud800
+        raise LocalHeaderInjection(f"{head[error.start : error.end]!r}") from error
 
 
 def _has_bare_nul(text: str) -> bool:

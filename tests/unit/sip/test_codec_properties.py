@@ -13,7 +13,6 @@ from offhook.sip import (
     CSeq,
     Headers,
     KeepAlive,
-    LocalHeaderInjection,
     NameAddr,
     Parameters,
     RemoteMalformed,
@@ -100,22 +99,14 @@ def test_damaged_invite_is_taken_or_refused(data: st.DataObject) -> None:
         message = parse_message(damaged)
     except RemoteMalformed as fault:
         if fault.request is not None:
-            serialize_or_refuse(response_to(fault.request, 400, to_tag="t"))
+            parse_message(serialize(response_to(fault.request, 400, to_tag="t")))
         return
     read_everything(message)
     if isinstance(message, Request):
         assert validate_request(message) in (0, 400, 406, 415, 416, 420, 505)
-        serialize_or_refuse(response_to(message, 200, to_tag="t"))
+        parse_message(serialize(response_to(message, 200, to_tag="t")))
     else:
         validate_response(message)
-
-
-def serialize_or_refuse(message: Response) -> None:
-    """A NUL that a peer put into From may not be sent back; there is nothing else to refuse."""
-    try:
-        parse_message(serialize(message))
-    except LocalHeaderInjection:
-        assert any("\0" in value for _, value in message.headers)
 
 
 @FEW

@@ -101,6 +101,12 @@ def test_bad_header_line_is_malformed_and_answerable(line: str) -> None:
     assert (fault.status, fault.request is not None) == (400, True)
 
 
+def test_nul_is_taken_in_a_quoted_pair_only() -> None:
+    data = wire(INVITE).replace(b"Ann", b"\\\0")
+    assert serialize(parse_message(data)) == data
+    assert malformed(wire(INVITE).replace(b"Ann", b"\0")).request is None
+
+
 def test_sizes_are_bounded() -> None:
     assert malformed(b"x" * (MAX_MESSAGE_BYTES + 1)).status == 513
     assert malformed(b"INVITE sip:a SIP/2.0\r\nX: " + b"x" * 40_000 + b"\r\n\r\n").status == 513
@@ -201,6 +207,13 @@ def test_line_break_in_a_value_is_refused(value: str) -> None:
     request = given_invite()
     request.headers.add("X-Note", value)
     with pytest.raises(LocalHeaderInjection, match="X-Note"):
+        serialize(request)
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    request = given_invite()
+    request.headers.add("X-Note", "\ud800")
+    with pytest.raises(LocalHeaderInjection, match="ud800"):
         serialize(request)
 
 
