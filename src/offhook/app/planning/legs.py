@@ -157,7 +157,7 @@ def _device_endpoint(
         caller_id_number=caller.number,
         callee_id_name=view.callee.name,
         callee_id_number=view.callee.number,
-        route_set=((_proxy_uri(proxy),) if proxy else ()) + path,
+        route_set=((_proxy_route(proxy),) if proxy else ()) + path,
         flow_id=binding.flow_id if binding is not None else "",
         headers=merge_headers(headers, view.headers),
         codecs=texts_at(data, "media.audio.codecs"),
@@ -195,9 +195,11 @@ def _intercom(request_uri: str) -> str:
         return request_uri
 
 
-def _proxy_uri(proxy: str) -> str:
-    uri = proxy if proxy.lower().startswith(("sip:", "sips:")) else f"sip:{proxy}"
-    return uri if ";lr" in uri.lower() else f"{uri};lr"
+def _proxy_route(proxy: str) -> str:
+    """Return an outbound proxy as a Route value; without `lr` it would be a strict router (RFC 3261 16.12)."""
+    uri = proxy.strip("<>")
+    uri = uri if uri.lower().startswith(("sip:", "sips:")) else f"sip:{uri}"
+    return f"<{uri}>" if ";lr" in uri.lower() else f"<{uri};lr>"
 
 
 def caller_uri(number: str, realm: str) -> str:

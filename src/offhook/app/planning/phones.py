@@ -64,7 +64,7 @@ class Phones:
 
 def address_of_record(profile: Profile) -> str:
     """Return `sip:user@realm` of a device, in lower case as the registrar keeps it."""
-    return f"sip:{uri_user(profile.sip_username)}@{profile.realm}".lower()
+    return f"sip:{profile.sip_username}@{profile.realm}".lower()
 
 
 def static_address(device: Document, profile: Profile) -> str:
