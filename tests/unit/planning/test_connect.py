@@ -211,12 +211,16 @@ def test_of_several_phones_at_most_one_answers_by_itself(
     assert sum(endpoint.auto_answer for endpoint in step.endpoints) == answering
 
 
-def test_timeout_is_how_long_the_first_party_rings(account: Account) -> None:
+def test_timeout_is_how_long_each_party_rings(account: Account) -> None:
     planned = account.connect("1002", account.button(timeout=7))
-    assert planned.plan.first.steps[0].timeout_s == 7
-    assert planned.plan.second.steps[0].timeout_s == 60
+    assert [party.steps[0].timeout_s for party in (planned.plan.first, planned.plan.second)] == [7, 7]
     assert planned.answer["timeout"] == 7
-    assert account.connect("1002").plan.first.steps[0].timeout_s == 30
+
+
+def test_without_timeout_the_first_party_rings_30_seconds_and_the_second_60(account: Account) -> None:
+    for button in (account.button(), account.button(dial_first="contact")):
+        plan = account.connect("1002", button).plan
+        assert [party.steps[0].timeout_s for party in (plan.first, plan.second)] == [30, 60]
 
 
 def test_ringback_is_played_unless_music_is_set(account: Account) -> None:

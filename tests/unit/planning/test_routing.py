@@ -233,13 +233,15 @@ def test_do_not_disturb_of_the_account_silences_everything() -> None:
 
 def test_every_contact_of_a_phone_rings(account: Account) -> None:
     account.given_extension("1002", "dev2")
-    account.given_binding("dev2", "sip:dev2@10.0.0.9:5080;transport=tcp", path=("sip:edge;lr",), flow_id="f1")
+    account.given_binding(
+        "dev2", "sip:dev2@10.0.0.9:5080;transport=tcp", path=("<sip:edge;lr>",), flow_id="f1"
+    )
     (step,) = reached(account, "1002").steps
     assert [endpoint.request_uri for endpoint in step.endpoints] == [
         "sip:dev2@10.0.0.5:5062",
         "sip:dev2@10.0.0.9:5080;transport=tcp",
     ]
-    assert [endpoint.route_set for endpoint in step.endpoints] == [(), ("sip:edge;lr",)]
+    assert [endpoint.route_set for endpoint in step.endpoints] == [(), ("<sip:edge;lr>",)]
     assert [endpoint.flow_id for endpoint in step.endpoints] == ["", "f1"]
 
 
@@ -285,7 +287,7 @@ def test_device_fields_go_on_the_wire(account: Account) -> None:
         presence_id="sales",
     )
     endpoint = only_endpoint(reached(account, "1002"))
-    assert endpoint.route_set == ("sip:10.2.2.2:5070;lr",)
+    assert endpoint.route_set == ("<sip:10.2.2.2:5070;lr>",)
     assert endpoint.codecs == ("G722", "PCMU")
     assert endpoint.progress_timeout_s == 6
     assert [header(endpoint, name) for name in ("X-Flat", "X-Out", "X-In")] == ["f", "o", None]
@@ -302,6 +304,13 @@ def test_the_external_ringtone_is_for_calls_from_outside() -> None:
     assert (
         header(only_endpoint(first), "Alert-Info") == "bell"
     )  # a configured ringtone stays with auto-answer
+
+
+def test_registrations_are_found_whatever_the_case_of_the_user_name(account: Account) -> None:
+    account.given_callflow("1002", "device", {"id": "Dev2"})
+    account.given_device("Dev2", registered=False)
+    account.given_binding("dev2", "sip:Dev2@10.0.0.5:5062")
+    assert only_endpoint(reached(account, "1002")).to_uri == f"sip:Dev2@{REALM}"
 
 
 def test_a_device_with_a_realm_of_its_own_is_found_there(account: Account) -> None:

@@ -116,10 +116,10 @@ def _make_plan(
     now: float,
 ) -> CallPlan:
     data = sides.button.data
-    first_s = min(seconds_at(data, "timeout") or DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
-    extension_s, contact_s = (
-        (SECOND_TIMEOUT_S, first_s) if sides.contact_first else (first_s, SECOND_TIMEOUT_S)
-    )
+    # "How long, in seconds, to wait for the call to progress": each party, if the button says so.
+    timeout_s = min(seconds_at(data, "timeout"), MAX_TIMEOUT_S)
+    first_s, second_s = timeout_s or DEFAULT_TIMEOUT_S, timeout_s or SECOND_TIMEOUT_S
+    extension_s, contact_s = (second_s, first_s) if sides.contact_first else (first_s, second_s)
     extension = make_party(
         extension_route, Side.EXTENSION, _extension_view(request, sides, extension_route), limit_s=extension_s
     )

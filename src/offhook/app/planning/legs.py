@@ -196,7 +196,7 @@ def _intercom(request_uri: str) -> str:
 
 
 def _proxy_route(proxy: str) -> str:
-    """Return an outbound proxy as a Route value; without `lr` it would be a strict router (RFC 3261 16.12)."""
+    """Return an outbound proxy as a Route value: a loose router (RFC 3261 section 16.12)."""
     uri = proxy.strip("<>")
     uri = uri if uri.lower().startswith(("sip:", "sips:")) else f"sip:{uri}"
     return f"<{uri}>" if ";lr" in uri.lower() else f"<{uri};lr>"

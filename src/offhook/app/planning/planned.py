@@ -14,7 +14,7 @@ from .phones import Registrations
 from .rings import Route
 
 SECOND_TIMEOUT_S: Final = 60.0
-"""How long the second party rings, if its callflow does not say: `timeout` is about the first."""
+"""How long the second party rings, if neither a button's `timeout` nor its callflow say."""
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
