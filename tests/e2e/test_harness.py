@@ -117,7 +117,7 @@ def test_baresip_and_rtp_endpoint_hear_each_other(far_end: FarEnd, tmp_path: Pat
     folder.mkdir()
     with (
         Baresip(
-            folder, username="far", password="secret", realm="acme.test", registrar_port=9, tone_hz=440
+            folder, username="far", password="secret", realm="acme.test", registrar_port=0, tone_hz=440
         ) as phone,
         RtpEndpoint(1000) as endpoint,
     ):

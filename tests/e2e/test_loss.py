@@ -17,7 +17,7 @@ PATIENT = Scenario(
         receive_invite(),
         RING,
         ANSWER,
-        receive("ACK", optional=True),
+        receive("ACK", optional="true"),
         *END_BY_BYE,
         '<timewait milliseconds="4000"/>',
     ),

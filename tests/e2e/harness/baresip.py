@@ -19,7 +19,7 @@ MODULES: Final = Path("/usr/lib/baresip/modules")
 
 
 class Baresip:
-    """One baresip process with one account.
+    """One baresip process with one account; with registrar_port 0 it does not register.
 
     It has no sound card: it plays a file, and its sndfile module records what it decodes.
     """
@@ -44,10 +44,17 @@ class Baresip:
         write_wav(tone, tone_hz, seconds=TONE_S)
         (folder / "contacts").touch()
         (folder / "config").write_text(self._config())
-        (folder / "accounts").write_text(
-            f'<sip:{username}@{realm};transport={transport}>;auth_user={username};auth_pass={password};outbound="{registrar}"'
-            f";regint=60;answermode=auto;audio_codecs=PCMU/8000/1;audio_source=aufile,{tone}\n"
-        )
+        account = {
+            "auth_user": username,
+            "auth_pass": password,
+            "outbound": f'"{registrar}"',
+            "regint": 60 if registrar_port else 0,
+            "answermode": "auto",
+            "audio_codecs": "PCMU/8000/1",
+            "audio_source": f"aufile,{tone}",
+        }
+        parameters = ";".join(f"{name}={value}" for name, value in account.items())
+        (folder / "accounts").write_text(f"<sip:{username}@{realm};transport={transport}>;{parameters}\n")
 
     def __enter__(self) -> Self:
         self.start()

@@ -137,9 +137,9 @@ class Account:
         return dict(self.get("calls", call_id))
 
     def wait_for_outcome(self, call_id: str, *, timeout_s: float = 20.0) -> Json:
-        """Return the call once it has ended."""
+        """Return the call once it is over, with every leg."""
         return wait_for(
-            lambda: call if (call := self.call(call_id)).get("outcome") else None,
+            lambda: call if (call := self.call(call_id))["state"] == "ended" else None,
             timeout_s=timeout_s,
             what=f"the outcome of {call_id}",
         )

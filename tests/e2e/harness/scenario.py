@@ -69,18 +69,22 @@ def receive(
     *,
     within_ms: int = 0,
     otherwise: str = "",
-    optional: bool = False,
+    optional: str = "",
     then: str = "",
     actions: str = "",
 ) -> str:
-    """Wait for a request; if it does not come within the time, go on at the label `otherwise`."""
+    """Wait for a request; if it does not come within the time, go on at the label `otherwise`.
+
+    optional is "true" for one that may come before the next awaited one, "global" for one that may come
+    at any later time.
+    """
     attributes = [f'request="{request}"']
     if request == "INVITE":
         attributes.append('rrs="true"')  # keeps its Contact as [next_url]; fails on a message without one
     if within_ms:
         attributes.append(f'timeout="{within_ms}" ontimeout="{otherwise}"')
     if optional:
-        attributes.append('optional="true"')
+        attributes.append(f'optional="{optional}"')
     if then:
         attributes.append(f'next="{then}"')
     return f"<recv {' '.join(attributes)}><action>{actions}</action></recv>"

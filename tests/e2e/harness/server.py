@@ -45,7 +45,7 @@ class Server:
             "OFFHOOK_MASTER_API_KEY": self.api_key,
             "OFFHOOK_MASTER_REALM": "master.test",
             "OFFHOOK_RATE_BUCKET": "0",
-            "OFFHOOK_LOG_LEVEL": "info",
+            "OFFHOOK_DRAIN_S": "2",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,9 +98,9 @@ class Server:
         """Return the lines of its log that tell of an error."""
         return [line for line in self.log.read_text(errors="replace").splitlines() if _ERROR.search(line)]
 
-    def tail(self, lines: int = 40) -> str:
+    def tail(self, lines: int = 15) -> str:
         """Return the end of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(line[:300] for line in self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
