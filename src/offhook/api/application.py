@@ -19,7 +19,11 @@ from .services import ApiServices
 
 
 def create_app(services: ApiServices) -> Starlette:
-    """Return the ASGI application. It starts and stops nothing: its services are alive already."""
+    """Return the ASGI application. It starts and stops nothing: its services are alive already.
+
+    From here on a changed account or user is checked anew at its next request.
+    """
+    services.documents.observe(services.auth.forget_changed)
     gate = Gate(services, routes_of(services))
     app = Starlette(
         routes=[Mount("/v2", gate), Mount("/v1", gate), *Operations(services).routes()],

@@ -150,7 +150,7 @@ def _common(envelope: Json, request: Request, node: str, now: float, new_token: 
     envelope["node"] = node
     envelope["request_id"] = request.request_id
     envelope["timestamp"] = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    envelope["tokens"] = {"consumed": 1, "remaining": request.tokens_left}
+    envelope["tokens"] = {"consumed": request.tokens_taken, "remaining": request.tokens_left}
 
 
 def _encode(request: Request, envelope: Json, headers: list[Header]) -> bytes:

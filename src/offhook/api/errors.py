@@ -7,8 +7,8 @@ Family B: `message` is plain text, `data` is whatever is at fault.
 import math
 from typing import Any, Final
 
+from offhook.app.accounts import AccountHasDescendants
 from offhook.app.errors import (
-    AppError,
     BadPageKey,
     CallRefused,
     Draining,
@@ -20,6 +20,16 @@ from offhook.app.errors import (
     TooManyRequests,
     UnknownDocument,
     WrongCredentials,
+)
+from offhook.app.planning import (
+    BadOption,
+    CallRestricted,
+    ContactMissing,
+    ContactNotAllowed,
+    NumberInvalid,
+    PlanRefused,
+    SipUriNotAllowed,
+    TargetCallUnknown,
 )
 from offhook.kernel import OffhookError
 
@@ -113,9 +123,29 @@ def from_app(error: OffhookError) -> ApiError:
             return fault("datastore_fault", retry_after_s=1.0)
         case BadPageKey():
             return field_fault("start_key", "invalid", "start_key does not name a page")
+        case PlanRefused():
+            return _from_refusal(error)
+        case AccountHasDescendants():
+            return fault("account_has_descendants")
         case CallRefused():
             word = "draining" if isinstance(error, Draining) else "overloaded"
             return fault(word, retry_after_s=error.retry_after_s)
-        case AppError():
-            return fault("unspecified_fault")
     return fault("unspecified_fault")
+
+
+def _from_refusal(error: PlanRefused) -> ApiError:
+    """Return the answer to a connect or quickcall that may not be carried out."""
+    match error:
+        case ContactMissing():
+            return field_fault(error.field, "required", str(error))
+        case ContactNotAllowed():
+            return plain(400, str(error), error.contact)
+        case SipUriNotAllowed() | CallRestricted():
+            return fault("forbidden", text=str(error))
+        case BadOption():
+            return field_fault(error.field, error.keyword, str(error))
+        case NumberInvalid():
+            return field_fault(error.field, "invalid", str(error), value=error.number[:100])
+        case TargetCallUnknown():
+            return field_fault(error.field, "not_found", str(error), cause=error.call_id[:100])
+    return field_fault(error.field or "data", "invalid", str(error))

@@ -66,6 +66,7 @@ class Gate:
         route: Route | None = None
         now = self._services.clock.epoch()
         try:
+            request.take_query()
             route = self._route(request)
             if request.http_method == "OPTIONS":
                 return self._options(request, route)
@@ -137,6 +138,7 @@ class Gate:
 
     def _charge(self, request: Request, route: Route, principal: Principal | None) -> None:
         account_id = principal.account_id if principal is not None else ""
+        request.tokens_taken = route.cost
         request.tokens_left = self._buckets.take(
             request.address, account_id, cost=route.cost, now=self._services.clock.monotonic()
         )

@@ -36,6 +36,7 @@ class Request:
     """One HTTP request. The gate fills `principal`, `account` and `arguments` before an endpoint sees it."""
 
     __slots__ = (
+        "_raw_query",
         "account",
         "account_id",
         "address",
@@ -56,6 +57,7 @@ class Request:
         "route",
         "segments",
         "tokens_left",
+        "tokens_taken",
     )
 
     def __init__(self, scope: Any, *, request_id: str, trusted_proxies: frozenset[str]) -> None:
@@ -64,7 +66,8 @@ class Request:
         self.headers = _headers(scope)
         self.path = _raw_path(scope)
         self.segments = tuple(unquote(token) for token in self.path.split("/") if token)
-        self.query = parse_query(scope.get("query_string", b""))
+        self._raw_query: bytes = scope.get("query_string", b"")
+        self.query: dict[str, str] = {}
         given_id = self.headers.get("x-request-id", "")
         self.request_id = given_id if REQUEST_ID.match(given_id) else request_id
         self.address = _address(scope, self.headers, trusted_proxies)
@@ -83,9 +86,14 @@ class Request:
         """The caller's account does not reach the one of the path."""
         self.arguments: dict[str, str] = {}
         self.route = ""
+        self.tokens_taken = 1
         self.tokens_left = 0
         self.receive: Any = None
         """ASGI receive: tells when the client goes away."""
+
+    def take_query(self) -> None:
+        """Read the query string. Raises ApiError 400."""
+        self.query = parse_query(self._raw_query)
 
     def take_body(self, body: bytes) -> None:
         """Read envelope and data. Raises ApiError 400 or 415."""
@@ -154,7 +162,7 @@ def parse_query(raw: bytes) -> dict[str, str]:
     """
     if not raw:
         return {}
-    text = raw.decode("latin-1").replace("=+", "=%2B")
+    text = raw.decode("utf-8", "replace").replace("=+", "=%2B")
     try:
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX, errors="replace")
     except ValueError:

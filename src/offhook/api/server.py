@@ -21,6 +21,7 @@ class HttpServer:
             ws="none",
             lifespan="off",
             access_log=False,
+            proxy_headers=False,  # the gate reads X-Forwarded-For, from trusted proxies only
             log_config=None,
             server_header=False,
         )

@@ -149,9 +149,10 @@ class Auth:
             )
         self._remembered.pop(principal.token, None)
 
-    def forget(self) -> None:
-        """Check every token anew: an account or user has changed."""
-        self._remembered.clear()
+    def forget_changed(self, document: Document, before: Document | None) -> None:
+        """Check every token anew if an account or user has changed. For DocumentService.observe."""
+        if before is not None and document.type in ("account", "user"):
+            self._remembered.clear()
 
     def reaches(self, principal: Principal, account: Document) -> bool:
         """Tell whether a caller may address an account: its own, or one below it."""

@@ -1,0 +1,331 @@
+"""A whole node without sockets: the ASGI app over the real store, planning and call service.
+
+Only the phones are a double: they do what a test tells them to.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from offhook.api import ApiServices, ApiSettings, create_app
+from offhook.app.accounts import Accounts, ensure_master, installation_secret
+from offhook.app.auth import Auth
+from offhook.app.call_limits import CallLimits
+from offhook.app.call_requests import CallRequests
+from offhook.app.call_service import CallService
+from offhook.app.documents import DocumentService
+from offhook.app.passwords import Passwords
+from offhook.app.planning import Planning, record_call
+from offhook.app.ports import Registration, TraceLine
+from offhook.app.timers import LoopTimers
+from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, JoinLegs
+from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.kernel import Clock
+from offhook.stores.sqlite import SqliteStore
+from offhook.system import SystemRandom
+
+T = TypeVar("T")
+
+API_KEY = "5" * 64
+MASTER_REALM = "master.example.com"
+ADDRESS = "192.0.2.7"
+
+
+class TestClock:
+    """Runs like the real one, and can be moved on."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time() + self.ahead_s
+
+    def epoch(self) -> float:
+        return 1_767_225_600.0 + self.monotonic() % 1e6
+
+
+class Phones:
+    """Answers, rings for ever or refuses, by the user part of the Request-URI."""
+
+    def __init__(self) -> None:
+        self.refusing: dict[str, tuple[str, int]] = {}
+        """user → KAZOO cause, SIP code"""
+        self.silent: set[str] = set()
+        self.report: Callable[[LegEvent], None] = lambda event: None
+        self.dialed: list[DialLeg] = []
+
+    async def start(self, report: Callable[[LegEvent], None]) -> None:
+        self.report = report
+
+    def perform(self, command: EngineCommand) -> None:
+        soon = asyncio.get_running_loop().call_soon
+        if isinstance(command, DialLeg):
+            self.dialed.append(command)
+            leg_id = command.endpoint.leg_id
+            user = command.endpoint.request_uri.partition(":")[2].partition("@")[0]
+            if user in self.refusing:
+                cause, code = self.refusing[user]
+                soon(self.report, LegEnded(leg_id, cause, code, "No", by_peer=True))
+                return
+            soon(self.report, LegRinging(leg_id))
+            if user not in self.silent:
+                soon(self.report, LegAnswered(leg_id, "PCMU"))
+        elif isinstance(command, JoinLegs):
+            soon(self.report, LegsJoined(command.first_leg_id, command.second_leg_id))
+        elif isinstance(command, HangUpLeg):
+            soon(self.report, LegEnded(command.leg_id, command.hangup_cause, 200))
+
+    def trace(self, leg_id: str) -> Sequence[TraceLine]:
+        return []
+
+    async def stop(self) -> None:
+        pass
+
+
+class PhoneBinding(msgspec.Struct, frozen=True):
+    contact: str
+    path: tuple[str, ...] = ()
+    flow_id: str = ""
+
+
+class Registered:
+    """A registrar's memory that tests write into."""
+
+    def __init__(self) -> None:
+        self.known: list[Registration] = []
+
+    def add(self, username: str, realm: str, *, host: str = "10.0.0.5") -> None:
+        self.known.append(
+            Registration(
+                username=username, realm=realm, contact=f"sip:{username}@{host}:5062", received_host=host,
+                received_port=5062, user_agent="baresip", call_id="x1@10.0.0.5",
+                expires_at=1_767_225_600.0 + 2e6, registered_at=1_767_225_600.0,
+            )
+        )  # fmt: skip
+
+    def bindings(self, aor: str) -> list[PhoneBinding]:
+        return [PhoneBinding(r.contact) for r in self.known if f"sip:{r.username}@{r.realm}" == aor]
+
+    def of_realm(self, realm: str) -> list[Registration]:
+        return [r for r in self.known if r.realm == realm]
+
+    def remove(self, realm: str, username: str | None = None) -> int:
+        kept = [r for r in self.known if r.realm != realm or username not in (None, r.username)]
+        gone = len(self.known) - len(kept)
+        self.known = kept
+        return gone
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    repeated_headers: list[str] = field(default_factory=list)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def data(self) -> Any:
+        return self.json["data"]
+
+
+class ApiNode:
+    """A running node; every method blocks until it is done."""
+
+    def __init__(self, path: Path, *, settings: ApiSettings | None = None, limits: CallLimits | None = None,
+                 sip_uri_allow: Sequence[str] = ()) -> None:  # fmt: skip
+        self.runner = asyncio.Runner()
+        self.clock = TestClock()
+        self.phones = Phones()
+        self.registered = Registered()
+        self.token = ""
+        self.address = ADDRESS
+        self.why_unready = ""
+        self.run(self._start(path, settings or ApiSettings(rate_bucket=0), limits, sip_uri_allow))
+        self.token = self.api_token(API_KEY)
+        self.master = self.master_id
+
+    async def _start(self, path: Path, settings: ApiSettings, limits: CallLimits | None,
+                     sip_uri_allow: Sequence[str]) -> None:  # fmt: skip
+        random, clock = SystemRandom(), self.clock
+        checked_clock: Clock = clock
+        self.store = await SqliteStore.open(path / "offhook.sqlite")
+        secret = await installation_secret(self.store.settings, random)
+        documents = DocumentService(
+            self.store, clock=checked_clock, random=random, passwords=Passwords(secret),
+            realm_suffix="sip.example.com",
+        )  # fmt: skip
+        master = await ensure_master(documents, self.store, random, api_key=API_KEY, realm=MASTER_REALM)
+        self.master_id = master.account_id
+        auth = Auth(
+            self.store, clock=clock, random=random, secret=secret, master_account_id=master.account_id
+        )
+        self.timers = LoopTimers(clock)
+        self.calls = CallService(
+            engine=self.phones, journal=self.store.journal, timers=self.timers, clock=clock,
+            limits=limits or CallLimits(calls_max=0, calls_per_second=0), record=record_call,
+        )  # fmt: skip
+        await self.calls.start()
+        planning = Planning(
+            documents=self.store.documents, registrations=self.registered.bindings, random=random,
+            sip_uri_allow=sip_uri_allow,
+        )  # fmt: skip
+        self.services = ApiServices(
+            store=self.store, auth=auth, documents=documents,
+            accounts=Accounts(
+                self.store, documents, clock=clock, random=random, master_account_id=master.account_id
+            ),
+            calls=self.calls, call_requests=CallRequests(self.calls, planning, clock=clock),
+            registrations=self.registered, clock=clock, random=random, settings=settings,
+            unready=lambda: self.why_unready,
+        )  # fmt: skip
+        self.app = create_app(self.services)
+
+    def stop(self) -> None:
+        self.run(self._stop())
+        self.runner.close()
+
+    async def _stop(self) -> None:
+        await self.calls.stop()
+        self.timers.stop()
+        await self.store.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    # --- requests -----------------------------------------------------------------------------------
+
+    def ask(self, method: str, path: str, data: Any = None, **options: Any) -> Answer:
+        """Send a request and return the answer. data goes into the envelope; body is sent as it is."""
+        return self.run(self.asking(method, path, data, **options))
+
+    async def asking(
+        self, method: str, path: str, data: Any = None, *, token: str | None = None,
+        body: bytes | None = None, headers: dict[str, str] | None = None,
+        leaves: asyncio.Event | None = None,
+    ) -> Answer:  # fmt: skip
+        if body is None:
+            body = b"" if data is None else json.dumps({"data": data}).encode()
+        sent = {"host": "api.example.com", "content-length": str(len(body))}
+        used = self.token if token is None else token
+        if used:
+            sent["x-auth-token"] = used
+        sent.update(headers or {})
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
+            "scheme": "http", "path": path, "raw_path": quote(path, safe="/%+@:~!$&'()*,;=.").encode(),
+            "query_string": query.encode(), "root_path": "", "client": (self.address, 40000),
+            "server": ("127.0.0.1", 8000),
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+        }  # fmt: skip
+        return await self._exchange(scope, body, leaves or asyncio.Event())
+
+    async def _exchange(self, scope: dict[str, Any], body: bytes, leaves: asyncio.Event) -> Answer:
+        parts = [body[i : i + 65_536] for i in range(0, len(body), 65_536)] or [b""]
+        out: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            if parts:
+                part = parts.pop(0)
+                return {"type": "http.request", "body": part, "more_body": bool(parts)}
+            await leaves.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            out.append(message)
+
+        await self.app(scope, receive, send)
+        if not out:
+            return Answer(0, {}, b"")
+        names = [name.decode() for name, _ in out[0]["headers"]]
+        return Answer(
+            status=out[0]["status"],
+            headers={name.decode(): value.decode("latin-1") for name, value in out[0]["headers"]},
+            body=b"".join(message.get("body", b"") for message in out[1:]),
+            repeated_headers=[name for name in names if names.count(name) > 1],
+        )
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.ask("GET", path, **options)
+
+    def put(self, path: str, data: Any = None, **options: Any) -> Answer:
+        return self.ask("PUT", path, data, **options)
+
+    def post(self, path: str, data: Any = None, **options: Any) -> Answer:
+        return self.ask("POST", path, data, **options)
+
+    def patch(self, path: str, data: Any = None, **options: Any) -> Answer:
+        return self.ask("PATCH", path, data, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        return self.ask("DELETE", path, **options)
+
+    # --- things to have -----------------------------------------------------------------------------
+
+    def api_token(self, api_key: str) -> str:
+        answer = self.put("/v2/api_auth", {"api_key": api_key}, token="")
+        assert answer.status == 201, answer.body
+        return str(answer.json["auth_token"])
+
+    def given_account(self, name: str = "Acme", *, below: str = "") -> "TestAccount":
+        answer = self.put(f"/v2/accounts/{below or self.master}?include_api_key=true", {"name": name})
+        assert answer.status == 201, answer.body
+        return TestAccount(self, answer.data["id"], answer.data["realm"], answer.data["api_key"])
+
+
+@dataclass
+class TestAccount:
+    """An account and short words for what is in it."""
+
+    __test__ = False
+
+    node: ApiNode
+    id: str
+    realm: str
+    api_key: str
+
+    @property
+    def base(self) -> str:
+        return f"/v2/accounts/{self.id}"
+
+    def token(self) -> str:
+        return self.node.api_token(self.api_key)
+
+    def created(self, noun: str, data: dict[str, Any]) -> str:
+        answer = self.node.put(f"{self.base}/{noun}", data)
+        assert answer.status == 201, answer.body
+        return str(answer.data["id"])
+
+    def given_phone(self, username: str, extension: str) -> str:
+        """Return the id of a registered device that an extension rings."""
+        device = self.created("devices", {"name": username, "sip": {"username": username}})
+        flow = {"module": "device", "data": {"id": device}, "children": {}}
+        self.created("callflows", {"numbers": [extension], "flow": flow})
+        self.node.registered.add(username, self.realm)
+        return device
+
+    def given_button(self, **data: Any) -> str:
+        return self.created("clicktocall", {"name": "Support button", "extension": "1001"} | data)
+
+    def given_two_phones(self) -> None:
+        self.given_phone("dev1", "1001")
+        self.given_phone("dev2", "1002")
+
+
+def md5_credentials(username: str, password: str) -> str:
+    return hashlib.md5(f"{username}:{password}".encode()).hexdigest()

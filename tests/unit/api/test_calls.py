@@ -1,0 +1,258 @@
+"""Quickcalls, calls, channels, CDRs over HTTP (kazoo-behaviour 6, 8, 9; design 2.2)."""
+
+import asyncio
+import csv
+import io
+
+from .node import ApiNode, TestAccount
+
+
+def settle(node: ApiNode) -> None:
+    node.run(asyncio.sleep(0.05))
+
+
+def test_quickcall_answers_202_as_documented(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.given_phone("dev1", "1001")
+    acme.given_phone("dev2", "1002")
+    answer = node.get(f"{acme.base}/devices/{device}/quickcall/1002?order=7")
+    assert answer.status == 202
+    data = answer.data
+    assert data["application_data"] == {"route": "1002"}
+    assert data["outbound_caller_id_name"] == "Device QuickCall"
+    assert data["custom_application_vars"] == {"order": "7"}
+    assert data["custom_channel_vars"]["authorizing_id"] == device
+    assert data["endpoints"][0]["to_user"] == "dev1"
+    assert data["endpoints"][0]["custom_sip_headers"]["x_kazoo_aor"] == f"sip:dev1@{acme.realm}"
+    assert data["call_id"].endswith("-quickcall")
+    assert answer.headers["location"] == f"{acme.base}/calls/{data['call_id']}"
+    assert answer.json["revision"] == node.get(f"{acme.base}/devices/{device}").json["revision"]
+
+
+def test_quickcall_of_a_user_rings_all_devices(node: ApiNode, acme: TestAccount) -> None:
+    user = acme.created("users", {"first_name": "Jane", "last_name": "Doe"})
+    for name in ("dev1", "dev2"):
+        acme.created("devices", {"name": name, "owner_id": user, "sip": {"username": name}})
+        node.registered.add(name, acme.realm)
+    answer = node.get(f"{acme.base}/users/{user}/quickcall/%2B14158867900")
+    assert answer.status == 202
+    assert sorted(endpoint["to_user"] for endpoint in answer.data["endpoints"]) == ["dev1", "dev2"]
+    assert answer.data["application_data"] == {"route": "+14158867900"}
+    assert node.get(f"{acme.base}/users/{user}/quickcall/+14158867900").data["application_data"] == {
+        "route": "+14158867900"
+    }
+
+
+def test_quickcall_post_waits_for_the_device(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.given_phone("dev1", "1001")
+    acme.given_phone("dev2", "1002")
+    answer = node.post(f"{acme.base}/devices/{device}/quickcall/1002", {"cid-name": "Jane"})
+    assert answer.status == 202
+    assert answer.data["application_response"] == "SUCCESS"
+    assert answer.data["call_id"]
+    assert answer.data["outbound_callee_id_name"] == "Jane"
+
+
+def test_failed_quickcall_never_shows_the_device(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.given_phone("dev1", "1001")
+    node.phones.refusing["dev1"] = ("USER_BUSY", 486)
+    answer = node.post(f"{acme.base}/devices/{device}/quickcall/1002")
+    assert answer.status == 500
+    assert answer.json["message"] == "quickcall initiation failed"
+    assert answer.json["error"] == "500"
+    assert answer.data["error_message"] == "USER_BUSY"
+    assert answer.data["request"]["application_data"] == {"route": "1002"}
+    assert answer.data["request"]["msg_id"] == answer.json["request_id"]
+    password = node.get(f"{acme.base}/devices/{device}").data["sip"]["password"]
+    assert password.encode() not in answer.body
+
+
+def test_quickcall_to_nobody_registered(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.created("devices", {"name": "Desk", "sip": {"username": "dev1"}})
+    path = f"{acme.base}/devices/{device}/quickcall/1002"
+    assert node.get(path).status == 202
+    answer = node.post(path)
+    assert answer.status == 500
+    assert answer.data["error_message"]
+
+
+def test_quickcall_of_unknown_and_by_visitors(node: ApiNode, acme: TestAccount) -> None:
+    user = acme.created("users", {"first_name": "Jane", "last_name": "Doe"})
+    device = acme.created("devices", {"name": "Desk"})
+    stranger = node.given_account("B").token()
+    opened = acme.created("devices", {"name": "Hall", "allow_anonymous_quickcalls": True})
+    assert node.get(f"{acme.base}/devices/{user}/quickcall/1002").status == 404
+    assert node.get(f"{acme.base}/users/{device}/quickcall/1002").status == 404
+    assert node.get(f"{acme.base}/devices/{device}/quickcall/1002", token="").status == 401
+    assert node.get(f"{acme.base}/devices/{'f' * 32}/quickcall/1002", token="").status == 401
+    assert node.get(f"{acme.base}/devices/{device}/quickcall/1002", token=stranger).status == 403
+    visited = node.get(f"{acme.base}/devices/{opened}/quickcall/1002", token="")
+    assert visited.status == 202
+    assert acme.realm.encode() not in visited.body
+    assert node.put(f"{acme.base}/devices/{device}/quickcall/1002").status == 405
+
+
+def test_bad_quickcall_options(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.given_phone("dev1", "1001")
+    path = f"{acme.base}/devices/{device}/quickcall/1002"
+    for query, field in (("timeout=soon", "timeout"), ("number_filter=(a%2B", "number_filter"),
+                         ("media=telepathy", "media"), ("auto_answer=perhaps", "auto_answer"),
+                         ("target_call_id=none", "target_call_id")):  # fmt: skip
+        answer = node.get(f"{path}?{query}")
+        assert answer.status == 400, query
+        assert answer.json["message"] == "validation error"
+        assert field in answer.data
+
+
+# --- calls ------------------------------------------------------------------------------------------
+
+
+def given_joined_call(node: ApiNode, acme: TestAccount, **button: object) -> str:
+    acme.given_two_phones()
+    id = acme.given_button(**button)
+    answer = node.get(f"{acme.base}/clicktocall/{id}/connect?contact=1002&order=77")
+    settle(node)
+    return str(answer.data["call_id"])
+
+
+def test_call_is_followed_and_ended(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    path = f"{acme.base}/calls/{call_id}"
+    live = node.get(path).data
+    assert live["state"] == "bridged"
+    assert live["call_id"] == call_id
+    assert "outcome" not in live
+    assert [party["number"] for party in live["parties"]] == ["1001", "1002"]
+    assert [(leg["party"], leg["side"], leg["state"]) for leg in live["legs"]] == [
+        ("first", "extension", "joined"), ("second", "contact", "joined"),
+    ]  # fmt: skip
+    assert list(live["times"]) == [
+        "accepted", "first_ringing", "first_answered", "second_ringing", "bridged",
+    ]  # fmt: skip
+    assert node.delete(path).status == 200
+    settle(node)
+    over = node.get(path).data
+    assert (over["state"], over["outcome"], over["by"]) == ("ended", "connected", "api")
+    assert "ended" in over["times"]
+    assert node.delete(path).data["outcome"] == "connected"  # over stays over
+    history = node.get(f"{acme.base}/clicktocall/{over['authorizing_id']}/history").data[0]
+    for key in ("outcome", "party", "side", "by", "hangup_cause", "sip_code", "sip_reason", "times"):
+        assert history[key] == over[key], key
+
+
+def test_call_ended_while_ringing(node: ApiNode, acme: TestAccount) -> None:
+    node.phones.silent.add("dev1")
+    call_id = given_joined_call(node, acme)
+    assert node.get(f"{acme.base}/calls/{call_id}").data["state"] == "ringing_first"
+    node.delete(f"{acme.base}/calls/{call_id}")
+    settle(node)
+    assert node.get(f"{acme.base}/calls/{call_id}").data["outcome"] == "canceled"
+
+
+def test_unknown_and_foreign_calls(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    other = node.given_account("Other")
+    for path in (f"{acme.base}/calls/none", f"{other.base}/calls/{call_id}",
+                 f"{other.base}/calls/{call_id}/timeline"):  # fmt: skip
+        answer = node.get(path)
+        assert answer.status == 404
+        assert answer.json["message"] == "bad_identifier"
+    assert node.delete(f"{other.base}/calls/{call_id}").status == 404
+    assert node.get(f"{acme.base}/calls/{call_id}").data["state"] == "bridged"
+
+
+def test_timeline_as_json_and_text(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    steps = node.get(f"{acme.base}/calls/{call_id}/timeline").data
+    whats = [step["what"] for step in steps]
+    assert whats[0] == "accepted"
+    assert whats.index("leg_ringing") < whats.index("leg_answered") < whats.index("bridged")
+    text = node.get(f"{acme.base}/calls/{call_id}/timeline?format=text")
+    assert text.headers["content-type"].startswith("text/plain")
+    assert "1001 (extension)" in text.body.decode()
+
+
+# --- channels ---------------------------------------------------------------------------------------
+
+
+def test_channels(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    listed = node.get(f"{acme.base}/channels").data
+    assert len(listed) == 2
+    first, second = listed
+    assert first["uuid"] == call_id
+    assert (first["other_leg"], second["other_leg"]) == (second["uuid"], first["uuid"])
+    assert first["answered"] is True
+    assert first["destination"] == "1001"
+    assert first["authorizing_type"] == "clicktocall"
+    assert first["username"] == "dev1"
+    assert first["custom_application_vars"] == {"contact": "1002", "order": "77"}
+    one = node.get(f"{acme.base}/channels/{second['uuid']}").data
+    assert one["call_id"] == second["uuid"]
+    assert one["other_leg_call_id"] == call_id
+    assert one["call_direction"] == "outbound"
+    unknown = node.get(f"{acme.base}/channels/none")
+    assert (unknown.status, unknown.json["message"], unknown.data) == (404, "bad identifier", ["none"])
+    device = node.get(f"{acme.base}/devices").data[1]["id"]
+    assert [c["uuid"] for c in node.get(f"{acme.base}/devices/{device}/channels").data] == [second["uuid"]]
+    other = node.given_account("Other")
+    assert node.get(f"{other.base}/channels").data == []
+    node.delete(f"{acme.base}/calls/{call_id}")
+    settle(node)
+    assert node.get(f"{acme.base}/channels").data == []
+
+
+# --- CDRs -------------------------------------------------------------------------------------------
+
+
+def test_cdrs_per_leg_and_per_interaction(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    node.delete(f"{acme.base}/calls/{call_id}")
+    settle(node)
+    rows = node.get(f"{acme.base}/cdrs").json
+    assert rows["page_size"] == 2
+    row = next(row for row in rows["data"] if row["call_id"] == call_id)
+    assert row["id"].endswith(call_id)
+    assert row["hangup_cause"] == "NORMAL_CLEARING"
+    assert row["outcome"] == "connected"
+    assert isinstance(row["timestamp"], str)
+    assert row["owner_id"] == ""
+    assert len(node.get(f"{acme.base}/cdrs/interaction").data) == 1
+    full = node.get(f"{acme.base}/cdrs/{row['id']}").data
+    assert full["custom_application_vars"] == {"contact": "1002", "order": "77"}
+    assert len(node.get(f"{acme.base}/cdrs/legs/{row['id']}").data) == 2
+    assert len(node.get(f"{acme.base}/cdrs/legs/{row['interaction_id']}").data) == 2
+    missing = node.get(f"{acme.base}/cdrs/202401-none")
+    assert (missing.status, missing.json["message"]) == (404, "could not find cdr with supplied id")
+    found = node.get(f"{acme.base}/cdrs?filter_custom_application_vars.order=77&page_size=1").json
+    assert len(found["data"]) == 1
+    assert found["next_start_key"]
+    assert node.get(f"{acme.base}/cdrs?filter_custom_application_vars.order=78").data == []
+
+
+def test_cdrs_as_csv_are_quoted(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme, name='Sales, "north"')
+    node.delete(f"{acme.base}/calls/{call_id}")
+    settle(node)
+    answer = node.get(f"{acme.base}/cdrs", headers={"accept": "text/csv"})
+    assert answer.headers["content-type"] == "text/csv"
+    header, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
+    assert header[:4] == ["id", "call_id", "caller_id_number", "caller_id_name"]
+    assert len(rows) == 2
+    assert all(len(row) == len(header) for row in rows)
+    assert 'Sales, "north"' in {row[3] for row in rows}
+    assert b"\r\n" in answer.body
+    empty = node.get(f"{node.given_account('B').base}/cdrs?accept=csv")
+    assert (empty.status, empty.body) == (204, b"")
+
+
+def test_bad_ranges_and_pages(node: ApiNode, acme: TestAccount) -> None:
+    for query, field in (("page_size=0", "page_size"), ("page_size=x", "page_size"),
+                         ("start_key=nonsense", "start_key"), ("created_from=x", "created_from"),
+                         ("created_from=63876600000&created_to=63876500000", "created_from"),
+                         ("created_from=1&created_to=63876500000", "created_from"),
+                         ("utc_offset=x", "utc_offset")):  # fmt: skip
+        answer = node.get(f"{acme.base}/cdrs?{query}")
+        assert answer.status == 400, query
+        assert answer.json["message"] == "validation error"
+        assert field in answer.data
+    assert "date_range" in node.get(f"{acme.base}/cdrs?created_from=9&created_to=1").data["created_from"]
