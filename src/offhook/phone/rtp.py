@@ -1,12 +1,13 @@
 """One RTP stream each way over a UDP socket: sends a tone, listens, keeps what it hears (RFC 3550)."""
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import Final
 
 from offhook.audio.g711 import PCMA, PCMU, SAMPLE_RATE, SILENCE, decode, encode
 from offhook.audio.hearing import Ear
@@ -19,13 +20,16 @@ MAX_PACKET_BYTES: Final = 2_048
 MAX_LATE_S: Final = 0.2
 """A sender that was held up this long starts afresh instead of sending what is due in a burst."""
 PORT_ATTEMPTS: Final = 50
+MAX_PACKETS_A_TURN: Final = 16
+RECEIVE_BUFFER_BYTES: Final = 1 << 18
+"""Three seconds' worth, should the loop be busy."""
 
 _HEADER: Final = struct.Struct("!BBHII")
 _VERSION_2: Final = 0x80
 _MARKER: Final = 0x80
 
 
-class RtpStream(asyncio.DatagramProtocol):
+class RtpStream:
     """Open it, put its port into an SDP, start it when the other side's is known, close it."""
 
     def __init__(self, frequencies_hz: Sequence[float] = ()) -> None:
@@ -38,7 +42,7 @@ class RtpStream(asyncio.DatagramProtocol):
         """Not RTP, or in a payload type we do not play."""
         self.on_heard: Callable[[float], None] = lambda frequency_hz: None
         """Called with a frequency of interest for each 50 ms it is heard."""
-        self._transport: asyncio.DatagramTransport | None = None
+        self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._packets: list[bytes] = []
         self._remote = ("", 0)
@@ -50,16 +54,12 @@ class RtpStream(asyncio.DatagramProtocol):
         self._due = 0.0
         self._highest_received: int | None = None
 
-    async def open(self, host: str, port: int = 0) -> int:
-        """Bind an even port (any, unless given); return it. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        for attempt in range(PORT_ATTEMPTS):
-            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
-            number = int(transport.get_extra_info("sockname")[1])
-            if port or number % 2 == 0 or attempt == PORT_ATTEMPTS - 1:
-                return number
-            transport.close()
-        raise OSError("no even port is free")
+    def open(self, host: str, port: int = 0) -> int:
+        """Bind an even port (any, unless given) and listen; return it. Raises OSError."""
+        sock = _bind(host, port)
+        self._socket = sock
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
+        return int(sock.getsockname()[1])
 
     def start(self, remote: tuple[str, int], payload_type: int, samples: "array[int]") -> None:
         """Send `samples` over and over to `remote` in packets of 20 ms; again: to a new address."""
@@ -83,21 +83,15 @@ class RtpStream(asyncio.DatagramProtocol):
     def close(self) -> None:
         """Stop and free the port. Idempotent."""
         self.pause()
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport (asyncio)."""
-        self._transport = cast(asyncio.DatagramTransport, transport)  # it is none by class, before 3.12
-        sock = transport.get_extra_info("socket")
-        if isinstance(sock, socket.socket):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        """Listen to one packet (asyncio); whatever is no RTP we play is counted and dropped."""
+    def receive(self, data: bytes) -> None:
+        """Listen to one packet; whatever is no RTP we play is counted and dropped."""
         payload_type, sequence, payload = _read(data)
-        if payload_type not in (PCMU, PCMA) or len(data) > MAX_PACKET_BYTES:
+        if payload_type not in (PCMU, PCMA):
             self.packets_refused += 1
             return
         if self._is_late(sequence):
@@ -109,8 +103,17 @@ class RtpStream(asyncio.DatagramProtocol):
         for frequency_hz in self.ear.listen(samples):
             self.on_heard(frequency_hz)
 
-    def error_received(self, exc: Exception) -> None:
-        """An ICMP error: the other side is not there yet, or no longer (asyncio)."""
+    def _on_readable(self) -> None:
+        for _ in range(MAX_PACKETS_A_TURN):
+            if self._socket is None:
+                return
+            try:
+                data = self._socket.recv(MAX_PACKET_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error: the other side is not there yet, or no longer
+            self.receive(data)
 
     def _is_late(self, sequence: int) -> bool:
         """Tell whether a packet repeats or comes after its successor: there is no jitter buffer here."""
@@ -122,8 +125,9 @@ class RtpStream(asyncio.DatagramProtocol):
 
     def _send_next(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._transport is not None and self._remote[1]:
-            self._transport.sendto(self._packet(), self._remote)
+        if self._socket is not None and self._remote[1]:
+            with contextlib.suppress(OSError):  # a packet that cannot be sent is a lost packet
+                self._socket.sendto(self._packet(), self._remote)
             self.packets_sent += 1
         self._due = max(self._due + PACKET_MS / 1000, loop.time() - MAX_LATE_S)
         self._timer = loop.call_at(self._due, self._send_next)
@@ -136,6 +140,23 @@ class RtpStream(asyncio.DatagramProtocol):
         self._sequence = self._sequence + 1 & 0xFFFF
         self._timestamp = self._timestamp + PACKET_SAMPLES & 0xFFFFFFFF
         return header + self._packets[self.packets_sent % len(self._packets)]
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(PORT_ATTEMPTS):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            sock.bind((host, port))
+        except OSError:
+            sock.close()
+            raise
+        if port or sock.getsockname()[1] % 2 == 0:
+            return sock
+        sock.close()
+    raise OSError("no even port is free")
 
 
 def _read(data: bytes) -> tuple[int, int, bytes]:

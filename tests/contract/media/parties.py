@@ -69,10 +69,10 @@ class Person:
         self.stream = RtpStream(EVERYTHING)
         self.port = 0
 
-    async def speak(self, to_port: int, payload_type: int = PCMU) -> None:
+    def speak(self, to_port: int, payload_type: int = PCMU) -> None:
         """Send the tone to a port of the relay."""
         if not self.port:
-            self.port = await self.stream.open(LOOPBACK)
+            self.port = self.stream.open(LOOPBACK)
         self.stream.start((LOOPBACK, to_port), payload_type, sine(self.tone_hz, 1.0))
 
     async def answer(
@@ -80,7 +80,7 @@ class Person:
     ) -> None:
         """Speak, and let the relay know the port as an SDP answer would."""
         port = await relay.open_leg(session_id, side)
-        await self.speak(port.port, payload_type)
+        self.speak(port.port, payload_type)
         relay.connect_leg(session_id, side, LOOPBACK, self.port, [payload_type, 101])
 
     def hears(self, tone_hz: float) -> bool:

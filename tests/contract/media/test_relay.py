@@ -75,7 +75,7 @@ def test_ringback_is_heard_until_the_join_and_nothing_leaks_before_it(tmp_path):
                 await anna.answer(relay, "call", FIRST, PCMA)
                 relay.play("call", FIRST, given_ringback(tmp_path))
                 early = await relay.open_leg("call", SECOND)
-                await bert.speak(early.port, PCMA)  # early media: it has not answered yet
+                bert.speak(early.port, PCMA)  # early media: it has not answered yet
                 await listening(anna, bert)
                 assert anna.hears(RINGBACK_HZ)
                 assert not anna.hears(BERT_HZ)
@@ -144,7 +144,7 @@ def test_a_phone_behind_nat_is_answered_where_it_sends_from(tmp_path, claimed):
                 await anna.answer(relay, "call", FIRST)
                 port = await relay.open_leg("call", SECOND)
                 relay.connect_leg("call", SECOND, claimed, 4000, [PCMU])
-                await bert.speak(port.port)
+                bert.speak(port.port)
                 relay.join("call")
                 await listening(anna, bert)
                 assert anna.hears(BERT_HZ)
@@ -159,7 +159,7 @@ def test_early_media_of_a_device_that_lost_does_not_take_the_winners_place(tmp_p
             with given_people(ANNA_HZ, BERT_HZ, CARL_HZ) as (anna, bert, carl):
                 await anna.answer(relay, "call", FIRST)
                 port = await relay.open_leg("call", SECOND)
-                await bert.speak(port.port)
+                bert.speak(port.port)
                 await asyncio.sleep(0.1)
                 await carl.answer(relay, "call", SECOND)
                 relay.join("call")
@@ -325,7 +325,7 @@ def test_a_relay_that_hangs_is_lost_within_a_bound(tmp_path):
             before = time.monotonic()
             with pytest.raises(RelayLost):
                 await relay.open_leg("call", FIRST)
-            assert time.monotonic() - before < 4.5
+            assert time.monotonic() - before < 3.0
             await _until(lambda: relay.is_up)
             assert isinstance(await relay.open_leg("call", FIRST), RelayPort)
 

@@ -34,7 +34,7 @@ class ControlChannel(asyncio.Protocol):
         self._received = b""
         self._flush_is_due = False
         self._watch: asyncio.TimerHandle | None = None
-        self._replies = 0
+        self._quiet_since = 0.0  # the last reply came, or the first command went out
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -74,11 +74,11 @@ class ControlChannel(asyncio.Protocol):
         """Hand each reply to its command (asyncio)."""
         lines = (self._received + data).split(b"\n")
         self._received = lines.pop()
+        self._quiet_since = self._loop.time()
         for line in lines:
             if not self._in_flight:
                 self._give_up("a reply without a command")
                 return
-            self._replies += 1
             command, on_reply = self._in_flight.popleft()
             on_reply(command, line.decode("ascii", "replace"))
         if len(self._received) > MAX_REPLY_BYTES:
@@ -93,6 +93,8 @@ class ControlChannel(asyncio.Protocol):
         count = min(len(self._backlog), MAX_IN_FLIGHT - len(self._in_flight))
         if count <= 0:
             return
+        if not self._in_flight:
+            self._quiet_since = self._loop.time()
         batch = [self._backlog.popleft() for _ in range(count)]
         self._in_flight.extend(batch)
         self._transport.write("".join([f"{command}\n" for command, _ in batch]).encode())
@@ -100,11 +102,11 @@ class ControlChannel(asyncio.Protocol):
 
     def _watch_over(self) -> None:
         if self._in_flight and self._watch is None:
-            self._watch = self._loop.call_later(self._reply_bound_s, self._check_progress, self._replies)
+            self._watch = self._loop.call_at(self._quiet_since + self._reply_bound_s, self._check_progress)
 
-    def _check_progress(self, replies_before: int) -> None:
+    def _check_progress(self) -> None:
         self._watch = None
-        if self._in_flight and self._replies == replies_before:
+        if self._in_flight and self._loop.time() - self._quiet_since >= self._reply_bound_s:
             self._give_up(f"no answer for {self._reply_bound_s:.0f} s")
         else:
             self._watch_over()
