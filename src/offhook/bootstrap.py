@@ -166,6 +166,7 @@ class Node:
             host=settings.sip_host,
             port=settings.sip_port,
             rate_per_address=settings.sip_rate_per_address,
+            on_flow_lost=registrations.flow_lost,
             trace=lambda direction, data, flow, now: trace.note(
                 data, flow, clock.epoch(), outgoing=direction == "out"
             ),

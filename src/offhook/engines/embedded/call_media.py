@@ -70,6 +70,8 @@ class CallMedia:
         self._versions = dict.fromkeys(RelaySide, 0)
         self._agreed: tuple[str, ...] = ()
         """Codecs of the first party, best first."""
+        self._common: tuple[str, ...] = ()
+        """Those of them that the second party took too."""
         self._joined = False
 
     @property
@@ -108,8 +110,19 @@ class CallMedia:
         target = self._read(body, lambda answer: check_answer(offer, answer))
         if side is RelaySide.FIRST:
             self._agreed = target.codec_names
+        else:
+            self._common = tuple(name for name in self._agreed if name in target.codec_names)
         self._connect(side, target)
         return _words(target)
+
+    @property
+    def must_narrow(self) -> bool:
+        """Tell whether the first party would send a codec that the second did not take."""
+        return bool(self._common) and self._common[0] != self._agreed[0]
+
+    async def narrowed_offer(self) -> SessionDescription:
+        """Return an offer to the first party of what both take. Raises RelayLost."""
+        return await self.offer(RelaySide.FIRST, self._common)
 
     def take_early_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> bool:
         """Connect a side that has not answered yet; return False if its SDP is of no use."""

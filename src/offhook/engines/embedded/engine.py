@@ -14,7 +14,7 @@ import structlog
 from offhook.app.ports import TraceLine
 from offhook.calls import policy
 from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, PassEarlyMedia, PlayToLeg
-from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
 from offhook.calls.model import EndpointPlan
 from offhook.kernel import Clock, Random
 from offhook.sip.commands import EndReason, InviteRequest
@@ -38,6 +38,7 @@ from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .inbound import InboundRequests
+from .joins import Joins
 from .legs import EngineLeg, Stage
 from .relay import MediaError, RelayFull
 from .resolver import Resolver, Unresolvable
@@ -47,9 +48,6 @@ from .transports import SipEndpoint
 _log = structlog.get_logger("offhook.engine")
 
 Report = Callable[[LegEvent], None]
-
-_RETRY_WITH_RELAY: Final = frozenset({406, 415, 488})
-"""A phone that refuses the other's SDP may take the relay's (design: direct media)."""
 
 STOP_BOUND_S: Final = 3.0
 """Far ends that have not answered our BYE by then are left to notice by themselves."""
@@ -82,16 +80,18 @@ class EmbeddedEngine:
         self._random = random
         self._legs: dict[str, EngineLeg] = {}
         self._calls: dict[str, CallMedia] = {}
-        self._report: Report = lambda event: None
+        self.report: Report = lambda event: None
+        """Set by `start`: tells the call machine."""
         self._queued: list[LegEvent] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
+        self._joins = Joins(self, endpoint, clock)
 
     # --- the port -----------------------------------------------------------------------------------
 
     async def start(self, report: Report) -> None:
         """Bring the relay up, then open the SIP sockets. Raises RelayLost or OSError."""
-        self._report = report
+        self.report = report
         self._endpoint.on_event = self.on_sip_event
         await self._media.start(self._on_media_lost)
         await self._endpoint.start()
@@ -99,7 +99,7 @@ class EmbeddedEngine:
     async def stop(self) -> None:
         """Hang up what is left, give the far ends a moment to hear it, close. Idempotent."""
         for leg in list(self._legs.values()):
-            self._end_leg(leg, "SYSTEM_SHUTDOWN")
+            self.end_leg(leg, "SYSTEM_SHUTDOWN")
         if self._legs:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):
@@ -121,13 +121,13 @@ class EmbeddedEngine:
         if leg is None:
             return  # it is over, and its LegEnded is on the way or was delivered
         if isinstance(command, HangUpLeg):
-            self._end_leg(leg, command.hangup_cause)
+            self.end_leg(leg, command.hangup_cause)
         elif isinstance(command, PlayToLeg):
-            self._run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
+            self.run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
         elif isinstance(command, PassEarlyMedia):
             leg.media.pass_early_media()
         else:
-            self._join(leg, self._legs.get(command.second_leg_id))
+            self._joins.join(leg, self._legs.get(command.second_leg_id))
         self._endpoint.flush()
 
     def trace(self, leg_id: str) -> list[TraceLine]:
@@ -148,7 +148,7 @@ class EmbeddedEngine:
         media.legs.add(leg.leg_id)
         self._legs[leg.leg_id] = leg
         self._trace.follow(leg.leg_id)
-        self._run(self._send_invite(leg), f"dial {leg.leg_id}")
+        self.run(self._send_invite(leg), f"dial {leg.leg_id}")
 
     async def _send_invite(self, leg: EngineLeg) -> None:
         """Look up the address, open the media port, send the INVITE."""
@@ -204,17 +204,17 @@ class EmbeddedEngine:
         elif isinstance(event, DialogEnded):
             self._on_dialog_ended(event)
         elif isinstance(event, ReinviteAnswered):
-            self._on_reinvite_answered(event)
+            self._joins.on_answered(event)
         elif isinstance(event, ReinviteFailed):
-            self._on_reinvite_failed(event)
+            self._joins.on_failed(event)
         elif (
             isinstance(event, RequestReceived)
             and event.dialog is not None
             and event.request.method == "INVITE"
         ):
-            self._on_reinvite_received(event)
+            self._joins.on_received(event)
         elif isinstance(event, AckReceived):
-            self._on_ack(event)
+            self._joins.on_ack(event)
         else:
             self._inbound.take(event)
 
@@ -222,7 +222,7 @@ class EmbeddedEngine:
         has_media = False
         if event.has_sdp and leg.offer:
             has_media = leg.media.take_early_answer(leg.side, leg.offer, event.response.body)
-        self._report(LegRinging(leg.leg_id, event.response.status, has_media))
+        self.report(LegRinging(leg.leg_id, event.response.status, has_media))
 
     def _on_answer(self, leg: EngineLeg, event: InviteAnswered) -> None:
         leg.dialog = event.dialog
@@ -237,7 +237,7 @@ class EmbeddedEngine:
         except MediaIncompatible as error:
             self._refuse_answer(leg, str(error))
             return
-        self._report(LegAnswered(leg.leg_id, words))
+        self.report(LegAnswered(leg.leg_id, words))
 
     def _on_late_offer(self, leg: EngineLeg, response: Response) -> None:
         """A 200 that brings the offer: the second party of a bypass, or the first without any relay."""
@@ -249,10 +249,11 @@ class EmbeddedEngine:
             self._refuse_answer(leg, str(error))
             return
         if not leg.command.peer_leg_id:
-            self._acknowledge_late(leg, leg.media.hold_answer(response.body))
-        self._report(LegAnswered(leg.leg_id, words))
+            self.acknowledge_late(leg, leg.media.hold_answer(response.body))
+        self.report(LegAnswered(leg.leg_id, words))
 
-    def _acknowledge_late(self, leg: EngineLeg, answer: bytes) -> None:
+    def acknowledge_late(self, leg: EngineLeg, answer: bytes) -> None:
+        """Send the ACK that a late offer waits for."""
         assert leg.dialog is not None
         leg.stage = Stage.ANSWERED
         self._core.send_ack(leg.dialog, answer, self._clock.monotonic())
@@ -260,7 +261,7 @@ class EmbeddedEngine:
     def _refuse_answer(self, leg: EngineLeg, why: str) -> None:
         """The 200 has no SDP, or none we can use: acknowledge it and hang up."""
         _log.info("answer without usable media", leg_id=leg.leg_id, reason=why)
-        self._end_leg(leg, "INCOMPATIBLE_DESTINATION")
+        self.end_leg(leg, "INCOMPATIBLE_DESTINATION")
         leg.end_code = 200
 
     def _on_invite_ended(self, leg: EngineLeg, event: InviteEnded) -> None:
@@ -286,7 +287,7 @@ class EmbeddedEngine:
 
     # --- ending -------------------------------------------------------------------------------------
 
-    def _end_leg(self, leg: EngineLeg, cause: str) -> None:
+    def end_leg(self, leg: EngineLeg, cause: str) -> None:
         """End a leg in whatever stage it is; LegEnded comes when the far end is clean."""
         if leg.stage in (Stage.ENDING, Stage.OVER):
             return
@@ -315,95 +316,17 @@ class EmbeddedEngine:
         if not media.legs:
             self._calls.pop(leg.command.call_id, None)
             media.close()
-        self._queue(LegEnded(leg.leg_id, cause, code, reason, by_peer))
+        self.report_later(LegEnded(leg.leg_id, cause, code, reason, by_peer))
 
     def _on_media_lost(self, session_id: str) -> None:
         """The relay died under a call: its legs are ended, and the outcome says that it was us."""
         for leg in [leg for leg in self._legs.values() if leg.media.session_id == session_id]:
             if not leg.media.is_direct:
-                self._end_leg(leg, PLATFORM_CAUSE)
-
-    # --- joining ------------------------------------------------------------------------------------
-
-    def _join(self, first: EngineLeg, second: EngineLeg | None) -> None:
-        if second is None or Stage.ENDING in (first.stage, second.stage):
-            return None
-        if second.stage is Stage.ANSWERED:
-            first.media.join()
-            return self._queue(LegsJoined(first.leg_id, second.leg_id))
-        assert first.dialog is not None
-        offer = first.media.foreign(first.side, second.remote_offer)
-        try:
-            invite = self._core.reinvite(first.dialog, offer, self._clock.monotonic())
-        except SipError as error:  # the first party's BYE is being handled, or it is changing its session
-            _log.info("no re-INVITE now", leg_id=first.leg_id, reason=str(error))
-            return self._end_leg(second, "NORMAL_TEMPORARY_FAILURE")
-        invite.context = second
-
-    def _on_reinvite_answered(self, event: ReinviteAnswered) -> None:
-        """The first party took the second's offer: pass its answer on, let the relay go."""
-        first, second = event.dialog.context, event.invite.context
-        self._core.send_ack(event.dialog, b"", self._clock.monotonic())
-        if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
-            return
-        if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
-            return  # one of them hung up meanwhile
-        if not event.response.body:
-            self._end_leg(first, "INCOMPATIBLE_DESTINATION")
-            return
-        self._acknowledge_late(second, first.media.foreign(second.side, event.response.body))
-        first.media.go_direct()
-        self._report(LegsJoined(first.leg_id, second.leg_id))
-
-    def _on_reinvite_failed(self, event: ReinviteFailed) -> None:
-        """The first party refused the second's SDP: fall back to the relay if there is one."""
-        first, second = event.dialog.context, event.invite.context
-        if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
-            return
-        if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
-            return
-        if event.status not in _RETRY_WITH_RELAY or not first.media.has_relay:
-            self._end_leg(first, policy.cause_of_sip(event.status))
-            return
-        self._run(self._join_by_relay(first, second), f"join {first.leg_id}")
-
-    async def _join_by_relay(self, first: EngineLeg, second: EngineLeg) -> None:
-        try:
-            answer = await second.media.answer(second.side, second.remote_offer)
-        except (MediaIncompatible, MediaError) as error:
-            _log.info("no common media", leg_id=second.leg_id, reason=str(error))
-            return self._end_leg(second, "INCOMPATIBLE_DESTINATION")
-        if second.stage is Stage.ANSWERED_LATE and first.stage is Stage.ANSWERED:
-            self._acknowledge_late(second, answer)
-            first.media.join()
-            self._endpoint.flush()
-            self._report(LegsJoined(first.leg_id, second.leg_id))
-
-    def _on_reinvite_received(self, event: RequestReceived) -> None:
-        """A phone changes its session (hold, new address): answer from the relay's side of it."""
-        leg = event.dialog.context if event.dialog else None
-        if not isinstance(leg, EngineLeg) or leg.stage is not Stage.ANSWERED or not leg.media.can_answer:
-            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
-            return
-        self._run(self._answer_reinvite(leg, event), f"re-INVITE {leg.leg_id}")
-
-    async def _answer_reinvite(self, leg: EngineLeg, event: RequestReceived) -> None:
-        try:
-            body = await leg.media.take_new_offer(leg.side, event.request.body)
-        except (MediaIncompatible, MediaError):
-            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
-        else:
-            self._core.respond(event.transaction, 200, body=body, now=self._clock.monotonic())
-        self._endpoint.flush()
-
-    def _on_ack(self, event: AckReceived) -> None:
-        leg = event.dialog.context
-        if isinstance(leg, EngineLeg) and event.body:
-            leg.media.take_late_answer(leg.side, event.body)
+                self.end_leg(leg, PLATFORM_CAUSE)
 
     # --- turns of the loop --------------------------------------------------------------------------
 
-    def _queue(self, event: LegEvent) -> None:
+    def report_later(self, event: LegEvent) -> None:
         """Report from a later turn: the call machine may be in the middle of its outputs."""
         if not self._queued:
             asyncio.get_running_loop().call_soon(self._deliver)
@@ -412,10 +335,10 @@ class EmbeddedEngine:
     def _deliver(self) -> None:
         queued, self._queued = self._queued, []
         for event in queued:
-            self._report(event)
+            self.report(event)
         self._endpoint.flush()
 
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run what has to wait; owned by this engine and cancelled by `stop`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)

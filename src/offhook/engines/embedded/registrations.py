@@ -14,12 +14,13 @@ import structlog
 from offhook.app.ports import Bindings, Registration, StoredBinding
 from offhook.app.sip_credentials import SipCredentials, SipIdentity
 from offhook.kernel import Clock, Random
+from offhook.sip.bindings import Binding
 from offhook.sip.digest import DigestServer, Verdict, hash_credentials
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import RequestReceived
 from offhook.sip.flows import Flow
 from offhook.sip.message import Request
-from offhook.sip.registrar import Binding, Registrar
+from offhook.sip.registrar import Registrar
 from offhook.sip.transactions import ServerTransaction
 from offhook.sip.uri import SipUri
 from offhook.sip.user_agent import UserAgentCore

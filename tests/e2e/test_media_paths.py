@@ -1,4 +1,4 @@
-"""Media from party to party: `bypass_media`, its fallback to the relay, and a server without a relay."""
+"""How media go: from party to party (`bypass_media`), back to the relay, without one, in a common codec."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,17 @@ import pytest
 from .conftest import FarEnd
 from .harness import Account, KazooClient, RtpEndpoint, Server, Sipp
 from .harness.far_ends import ANSWERS
-from .harness.scenario import ANSWER, END_BY_BYE, RING, SDP, message, receive, receive_invite, scenario
+from .harness.scenario import (
+    ANSWER,
+    END_BY_BYE,
+    RING,
+    SDP,
+    answer_invite,
+    message,
+    receive,
+    receive_invite,
+    scenario,
+)
 
 pytestmark = pytest.mark.needs("sipp")
 
@@ -36,6 +46,23 @@ REFUSES_NEW_MEDIA = scenario(
     message("SIP/2.0 488 Not Acceptable Here", LAST, "", repeat=True),
     receive("ACK"),
     *END_BY_BYE,
+)
+
+
+BOTH = SDP.replace("AVP 0 101", "AVP 0 8 101").replace("a=rtpmap:101", "a=rtpmap:8 PCMA/8000\na=rtpmap:101")
+ONLY_PCMA = SDP.replace("AVP 0 101", "AVP 8 101").replace("a=rtpmap:0 PCMU", "a=rtpmap:8 PCMA")
+TAKES_BOTH_CODECS = scenario(
+    "takes PCMU and PCMA, then only PCMA",
+    receive_invite(),
+    answer_invite(200, "OK", body=BOTH),
+    receive("ACK"),
+    receive("INVITE"),
+    message("SIP/2.0 200 OK", [*LAST, CONTACT], ONLY_PCMA, repeat=True),
+    receive("ACK"),
+    *END_BY_BYE,
+)
+TAKES_ONLY_PCMA = scenario(
+    "takes only PCMA", receive_invite(), answer_invite(200, "OK", body=ONLY_PCMA), receive("ACK"), *END_BY_BYE
 )
 
 
@@ -117,4 +144,20 @@ def test_a_server_without_relay_joins_by_their_own_media(
     assert "c=IN IP4 0.0.0.0" in held  # acknowledged at once, and on hold until the second has answered
     assert "a=inactive" in held
     assert f"m=audio {low.port} " in second.wait_received("ACK")
+    end_well(account, call_id, first, second)
+
+
+def test_a_first_party_that_prefers_another_codec_is_asked_to_change(
+    far_end: FarEnd, account: Account
+) -> None:
+    first = far_end(TAKES_BOTH_CODECS)
+    second = far_end(TAKES_ONLY_PCMA)
+    extension(account, "1001", first)
+    extension(account, "1002", second)
+    call_id = account.connect(account.create_button("1001"), "1002")
+    account.wait_for_time(call_id, "bridged")
+    offers = first.received("INVITE")
+    assert "RTP/AVP 0 8 101" in offers[0]
+    assert "RTP/AVP 8 101" in offers[-1]
+    assert "RTP/AVP 0 8 101" in second.wait_received("INVITE")
     end_well(account, call_id, first, second)

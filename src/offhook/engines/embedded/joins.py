@@ -1,0 +1,168 @@
+"""How two answered legs come to hear each other, and how a phone changes its media afterwards.
+
+With the relay in the path a join is one command to it. A bypass carries the second party's offer to the
+first in a re-INVITE and the answer back in the ACK (RFC 3725 flow IV); a first party that refuses it is
+joined through the relay after all.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import structlog
+
+from offhook.calls import policy
+from offhook.calls.events import LegEvent, LegsJoined
+from offhook.kernel import Clock
+from offhook.sip.errors import SipError
+from offhook.sip.events import AckReceived, ReinviteAnswered, ReinviteFailed, RequestReceived
+
+from .call_media import MediaIncompatible
+from .legs import EngineLeg, Stage
+from .relay import MediaError
+from .transports import SipEndpoint
+
+_log = structlog.get_logger("offhook.engine")
+
+_RETRY_WITH_RELAY: Final = frozenset({406, 415, 488})
+"""A phone that refuses the other's SDP with one of these may take the relay's."""
+
+
+class LegControl(Protocol):
+    """What a join needs of the engine."""
+
+    report: Callable[[LegEvent], None]
+
+    def report_later(self, event: LegEvent) -> None:
+        """Tell the call machine in a later turn of the loop."""
+        ...
+
+    def end_leg(self, leg: EngineLeg, cause: str) -> None:
+        """Hang up."""
+        ...
+
+    def acknowledge_late(self, leg: EngineLeg, answer: bytes) -> None:
+        """Send the ACK that a late offer waits for."""
+        ...
+
+    def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run what has to wait."""
+        ...
+
+
+class Joins:
+    """Joins legs and answers their re-INVITEs."""
+
+    def __init__(self, legs: LegControl, endpoint: SipEndpoint, clock: Clock) -> None:
+        self._legs = legs
+        self._endpoint = endpoint
+        self._core = endpoint.core
+        self._clock = clock
+
+    def join(self, first: EngineLeg, second: EngineLeg | None) -> None:
+        """Let two answered legs hear each other; LegsJoined is reported when they do."""
+        if second is None or Stage.ENDING in (first.stage, second.stage):
+            return None
+        if second.stage is Stage.ANSWERED:
+            if first.media.must_narrow:
+                return self._legs.run(self._narrow(first, second), f"narrow {first.leg_id}")
+            first.media.join()
+            return self._legs.report_later(LegsJoined(first.leg_id, second.leg_id))
+        assert first.dialog is not None
+        offer = first.media.foreign(first.side, second.remote_offer)
+        try:
+            invite = self._core.reinvite(first.dialog, offer, self._clock.monotonic())
+        except SipError as error:  # the first party's BYE is being handled, or it is changing its session
+            _log.info("no re-INVITE now", leg_id=first.leg_id, reason=str(error))
+            return self._legs.end_leg(second, "NORMAL_TEMPORARY_FAILURE")
+        invite.context = second
+
+    async def _narrow(self, first: EngineLeg, second: EngineLeg) -> None:
+        """The second party took none of what the first sends best: ask the first to change, then join."""
+        try:
+            first.offer = await first.media.narrowed_offer()
+            if first.dialog is not None and first.stage is Stage.ANSWERED:
+                body = first.offer.to_bytes()
+                invite = self._core.reinvite(first.dialog, body, self._clock.monotonic())
+                invite.context = second
+        except (MediaError, MediaIncompatible, SipError) as error:
+            _log.info("codecs stay as they are", leg_id=first.leg_id, reason=str(error))
+            self._join_through_relay(first, second)
+        self._endpoint.flush()
+
+    def _join_through_relay(self, first: EngineLeg, second: EngineLeg) -> None:
+        if first.stage is Stage.ANSWERED and second.stage is Stage.ANSWERED:
+            first.media.join()
+            self._legs.report(LegsJoined(first.leg_id, second.leg_id))
+
+    def _on_narrowed(self, first: EngineLeg, second: EngineLeg, body: bytes) -> None:
+        assert first.offer is not None
+        try:
+            first.media.take_answer(first.side, first.offer, body)
+        except MediaIncompatible as error:
+            _log.info("an answer of no use to a narrower offer", leg_id=first.leg_id, reason=str(error))
+        self._join_through_relay(first, second)
+
+    def on_answered(self, event: ReinviteAnswered) -> None:
+        """The first party took the second's offer: pass its answer on, let the relay go."""
+        first, second = event.dialog.context, event.invite.context
+        self._core.send_ack(event.dialog, b"", self._clock.monotonic())
+        if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
+            return
+        if second.stage is Stage.ANSWERED:
+            return self._on_narrowed(first, second, event.response.body)
+        if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
+            return  # one of them hung up meanwhile
+        if not event.response.body:
+            return self._legs.end_leg(first, "INCOMPATIBLE_DESTINATION")
+        self._legs.acknowledge_late(second, first.media.foreign(second.side, event.response.body))
+        first.media.go_direct()
+        self._legs.report(LegsJoined(first.leg_id, second.leg_id))
+
+    def on_failed(self, event: ReinviteFailed) -> None:
+        """The first party refused the second's SDP: fall back to the relay if there is one."""
+        first, second = event.dialog.context, event.invite.context
+        if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
+            return
+        if second.stage is Stage.ANSWERED:
+            return self._join_through_relay(first, second)  # most phones take what they did not list
+        if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
+            return
+        if event.status not in _RETRY_WITH_RELAY or not first.media.has_relay:
+            self._legs.end_leg(first, policy.cause_of_sip(event.status))
+            return
+        self._legs.run(self._join_by_relay(first, second), f"join {first.leg_id}")
+
+    async def _join_by_relay(self, first: EngineLeg, second: EngineLeg) -> None:
+        try:
+            answer = await second.media.answer(second.side, second.remote_offer)
+        except (MediaIncompatible, MediaError) as error:
+            _log.info("no common media", leg_id=second.leg_id, reason=str(error))
+            return self._legs.end_leg(second, "INCOMPATIBLE_DESTINATION")
+        if second.stage is Stage.ANSWERED_LATE and first.stage is Stage.ANSWERED:
+            self._legs.acknowledge_late(second, answer)
+            first.media.join()
+            self._endpoint.flush()
+            self._legs.report(LegsJoined(first.leg_id, second.leg_id))
+
+    def on_received(self, event: RequestReceived) -> None:
+        """A phone changes its session (hold, new address): answer from the relay's side of it."""
+        leg = event.dialog.context if event.dialog else None
+        if not isinstance(leg, EngineLeg) or leg.stage is not Stage.ANSWERED or not leg.media.can_answer:
+            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
+            return
+        self._legs.run(self._answer_reinvite(leg, event), f"re-INVITE {leg.leg_id}")
+
+    async def _answer_reinvite(self, leg: EngineLeg, event: RequestReceived) -> None:
+        try:
+            body = await leg.media.take_new_offer(leg.side, event.request.body)
+        except (MediaIncompatible, MediaError):
+            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
+        else:
+            self._core.respond(event.transaction, 200, body=body, now=self._clock.monotonic())
+        self._endpoint.flush()
+
+    def on_ack(self, event: AckReceived) -> None:
+        """Take the answer that an ACK may bring to an offer in our 200."""
+        leg = event.dialog.context
+        if isinstance(leg, EngineLeg) and event.body:
+            leg.media.take_late_answer(leg.side, event.body)
