@@ -130,12 +130,8 @@ def _parse_start_line(line: str, headers: Headers) -> tuple[Request | Response, 
     words = line.split(" ")
     if len(words) == 3 and words[2] == "SIP/2.0" and words[1] and is_token(words[0]):
         return Request(words[0], words[1], headers), None
-    if _is_version(words[0]) and len(words) > 1:
-        status = words[1]
-        code = parse_digits(status, 699) or 0
-        if words[0].upper() != "SIP/2.0" or len(status) != 3 or code < 100:
-            raise RemoteMalformed("status-line", "not SIP/2.0 and a status from 100 to 699")
-        return Response(code, " ".join(words[2:]), headers), None
+    if len(words) > 1 and (words[0] == "SIP/2.0" or _is_version(words[0])):
+        return _parse_status_line(words, headers), None
     if len(words) == 3 and _is_version(words[2]) and is_token(words[0]) and words[1]:
         return Request(words[0], words[1], headers, version=words[2].upper()), None
     words = line.split()
@@ -143,6 +139,14 @@ def _parse_start_line(line: str, headers: Headers) -> tuple[Request | Response, 
         raise RemoteMalformed("start-line", "neither a request line nor a status line")
     fault = RemoteMalformed("request-line", "not method, URI and version with one space between")
     return Request(words[0], " ".join(words[1:-1]), headers, version=words[-1].upper()), fault
+
+
+def _parse_status_line(words: list[str], headers: Headers) -> Response:
+    version, status, *reason = words
+    code = parse_digits(status, 699) or 0
+    if version.upper() != "SIP/2.0" or len(status) != 3 or code < 100:
+        raise RemoteMalformed("status-line", "not SIP/2.0 and a status from 100 to 699")
+    return Response(code, " ".join(reason), headers)
 
 
 def _cut_body(message: Request | Response, data: bytes, start: int) -> RemoteMalformed | None:

@@ -16,8 +16,9 @@ _NEVER_REQUIRING: Final = frozenset(("ACK", "CANCEL"))
 """Require is ignored in these (8.2.2.3)."""
 _SINGLE: Final = ("content-type", "expires", "date", "content-disposition", "subject")
 """Headers that may be absent, and must not be repeated; the mandatory ones are checked by their parsers."""
+# One digit for the day is no RFC 1123, but phones send it.
 _is_date = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} "
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{1,2} "
     r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
 ).fullmatch
 

@@ -299,6 +299,7 @@ def test_response_to_a_broken_to_is_left_alone() -> None:
         ({"contact": "<sips:a@b>;expires=soon"}, 0),
         ({"require": "path"}, 420),
         ({"date": "Tue, 04 Mar 2025 09:30:00 GMT"}, 0),
+        ({"date": "Tue, 4 Mar 2025 09:30:00 GMT"}, 0),
         ({"date": "yesterday"}, 400),
     ],
 )
