@@ -54,6 +54,8 @@ class UserAgentCore:
             self._answer_malformed(fault, source)
 
     def _receive_response(self, response: Response, now: float) -> None:
+        # Read all that will be needed first: a transaction must not take half of a garbled answer.
+        _, _, _ = response.to_tag, response.record_route, response.cseq
         if len(response.vias) > 1:  # it has lost its way (8.1.3.3)
             self._state.statistics["responses_unmatched"] += 1
         elif not self._state.layer.receive_response(response, now):
