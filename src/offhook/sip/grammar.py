@@ -52,10 +52,11 @@ def parse_digits(text: str, limit: int) -> int | None:
     """Return a decimal number from 0 to limit, or None; any count of leading zeros is allowed."""
     if not (text.isascii() and text.isdigit()):
         return None
-    digits = text.lstrip("0") or "0"
-    if len(digits) > len(str(limit)):
-        return None
-    number = int(digits)
+    if len(text) > 18:  # int() refuses thousands of digits, and is slow before that
+        text = text.lstrip("0") or "0"
+        if len(text) > 18:
+            return None
+    number = int(text)
     return number if number <= limit else None
 
 

@@ -66,6 +66,9 @@ CODECS: Final = {
 _STATIC: Final = {codec.payload_type: codec for codec in CODECS.values() if codec.payload_type < 96}
 
 _are_lines = re.compile(r"(?:[a-z]=[^\n]*+(?:\n|\Z))*+").fullmatch
+_USUAL: Final = {(str(codec.payload_type), codec.rtpmap): codec for codec in _STATIC.values()}
+"""What nearly all descriptions hold, without another look."""
+
 Lines = tuple[tuple[str, str], ...]
 
 
@@ -306,6 +309,9 @@ def _by_format(values: list[str]) -> dict[str, str]:
 
 
 def _codec(text: str, rtpmap: str | None, fmtp: str) -> Codec | None:
+    usual = _USUAL.get((text, rtpmap or "")) if not fmtp else None
+    if usual is not None:
+        return usual
     payload_type = parse_digits(text, 127)
     if payload_type is None:
         return None
