@@ -22,7 +22,7 @@ JSONP_NAME: Final = re.compile(r"[A-Za-z_$][\w$.]{0,63}\Z", re.ASCII)
 _ALLOW_HEADERS: Final = (
     b"content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, "
     b"if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match, "
-    b"authorization, idempotency-key, x-request-id"
+    b"authorization, x-request-id"
 )
 _EXPOSE_HEADERS: Final = (
     b"content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, retry-after"

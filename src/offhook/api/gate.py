@@ -10,10 +10,11 @@ from offhook.app.errors import WrongCredentials
 from offhook.app.limits import TokenBuckets
 from offhook.kernel import OffhookError
 
+from . import audit
 from .envelope import Answer, Reply, options_answer, render, render_error
 from .errors import ApiError, fault, field_fault, from_app, plain
 from .request import BODY_MAX_BYTES, METHODS, ClientGone, Request
-from .routing import METHOD_ORDER, Access, Route, Routes
+from .routing import LOGIN_COST, METHOD_ORDER, Access, Route, Routes
 from .services import ApiServices
 
 log = structlog.get_logger("offhook.api")
@@ -46,6 +47,9 @@ class Gate:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
         began = self._services.clock.monotonic()
         request = Request(
             scope, request_id=self._services.random.hex(32), trusted_proxies=self._trusted_proxies
@@ -79,9 +83,11 @@ class Gate:
             return render(request, reply, node=self._node, now=now, methods=route.methods)
         except ApiError as error:
             problem = error
-        except ExpiredToken:
+        except ExpiredToken as error:
+            audit.refused(request, error)
             problem = plain(401, "invalid credentials")
         except OffhookError as error:
+            audit.refused(request, error)
             problem = from_app(error)
         except ClientGone:
             raise
@@ -137,11 +143,12 @@ class Gate:
             await self._enter_account(request, account_id, route.access)
 
     def _charge(self, request: Request, route: Route, principal: Principal | None) -> None:
-        account_id = principal.account_id if principal is not None else ""
-        request.tokens_taken = route.cost
-        request.tokens_left = self._buckets.take(
-            request.address, account_id, cost=route.cost, now=self._services.clock.monotonic()
-        )
+        self._take(request, principal.account_id if principal is not None else "", route.cost)
+
+    def _take(self, request: Request, account_id: str, cost: int) -> None:
+        now = self._services.clock.monotonic()
+        request.tokens_taken = cost
+        request.tokens_left = self._buckets.take(request.address, account_id, cost=cost, now=now)
 
     async def _principal(self, request: Request) -> Principal | None:
         """Return the caller; the first place that holds a token decides (kazoo-behaviour 1.7)."""
@@ -158,8 +165,11 @@ class Gate:
         return await self._services.auth.check(token, account_header=header.get("x-auth-account-id", ""))
 
     async def _basic(self, request: Request, authorization: str) -> Principal | None:
+        auth, credentials = self._services.auth, authorization.strip()
+        if not auth.remembers(credentials):
+            self._take(request, "", LOGIN_COST)
         try:
-            return await self._services.auth.basic(authorization.strip(), address=request.address)
+            return await auth.basic(credentials, address=request.address)
         except ExpiredToken:
             raise
         except WrongCredentials:

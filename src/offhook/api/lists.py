@@ -11,7 +11,7 @@ from offhook.directory.model import Document, Json
 from offhook.kernel import gregorian_s
 
 from .envelope import Reply
-from .errors import field_fault
+from .errors import field_fault, plain
 from .request import Request
 
 PAGE_SIZE_DEFAULT: Final = 50
@@ -19,7 +19,7 @@ PAGE_SIZE_MAX: Final = 1_000
 """A page of CDRs of this size is about 1 MB."""
 
 UNPAGED_MAX: Final = 10_000
-"""`paginate=false` gives at most this many: more does not fit a browser, and blocks the loop."""
+"""`paginate=false` gives at most this many, else 416 as KAZOO: more blocks the loop and fits no browser."""
 
 RANGE_MAX_S: Final = 2_682_000
 """KAZOO's 31 days and an hour."""
@@ -93,7 +93,10 @@ def plain_list(items: Sequence[Any]) -> Reply:
 
 def _paged(request: Request, items: list[Json], page: Page, next_key: str) -> Reply:
     paging: Json = {}
-    if request.query.get("paginate") != "false":
+    if request.query.get("paginate") == "false":
+        if next_key:
+            raise plain(416, "range not satisfiable", UNPAGED_MAX)
+    else:
         paging["page_size"] = len(items)
         if page.start_key:
             paging["start_key"] = page.start_key

@@ -108,6 +108,8 @@ class Request:
             raise field_fault(
                 "data", "type", "Value did not match type(s): object", target="object", value=_short(data)
             )
+        if "auth_token" in data:  # never to be stored with a document
+            self.envelope.setdefault("auth_token", data.pop("auth_token"))
         self.data = data
 
     def tunnel(self) -> None:

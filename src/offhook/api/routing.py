@@ -10,6 +10,9 @@ from .request import Request
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
+LOGIN_COST: Final = 10
+"""Tokens of the bucket: a login costs ten requests (KAZOO meant 35 and takes 1)."""
+
 METHOD_ORDER: Final = ("GET", "PUT", "POST", "PATCH", "DELETE")
 
 

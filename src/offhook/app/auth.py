@@ -127,6 +127,10 @@ class Auth:
         self._remember(header, principal)
         return principal
 
+    def remembers(self, credentials: str) -> bool:
+        """Tell whether these credentials were found good a moment ago."""
+        return self._recall(credentials) is not None
+
     async def check(self, token: str, *, account_header: str = "") -> Principal | None:
         """Return whose token it is, or None if it is none of ours. Raises ExpiredToken."""
         principal = self._recall(token)

@@ -6,6 +6,7 @@ from offhook.calls.model import CallPlan
 from offhook.directory.model import Document, Json
 from offhook.kernel import Clock
 
+from .errors import InvalidDocument
 from .limits import Throttles
 from .planning import (
     ConnectRequest,
@@ -41,8 +42,9 @@ class CallRequests:
         """Place the call of a button.
 
         Only an accepted call uses up the button's throttle. Raises PlanRefused, TooManyRequests, CallRefused,
-        StorageLost.
+        StorageLost, InvalidDocument if the account is disabled.
         """
+        _refuse_disabled(account)
         planned = await self.plan_connect(account, button, request)
         now = self._clock.monotonic()
         with self._throttles.invocation(button.id, throttle_of(button), now=now):
@@ -50,6 +52,7 @@ class CallRequests:
 
     async def quickcall(self, account: Document, endpoint: Document, request: QuickcallRequest) -> PlacedCall:
         """Place the call of a device or user. Raises PlanRefused, CallRefused, StorageLost."""
+        _refuse_disabled(account)
         return await self._place(await self.plan_quickcall(account, endpoint, request))
 
     async def plan_connect(self, account: Document, button: Document, request: ConnectRequest) -> Planned:
@@ -76,6 +79,11 @@ class CallRequests:
     async def _place(self, planned: Planned) -> PlacedCall:
         live = await self._calls.place(planned.plan)
         return PlacedCall(planned.plan, live, planned.answer)
+
+
+def _refuse_disabled(account: Document) -> None:
+    if account.data.get("enabled", True) is False:
+        raise InvalidDocument({"account": {"disabled": {"message": "account disabled"}}})
 
 
 def throttle_of(button: Document) -> int | None:

@@ -49,7 +49,7 @@ class TokenBuckets:
         left = level - cost
         self._keep(address, account_id, max(left, 0.0) if left >= 0 else level, now)
         if left < 0:
-            raise TooManyRequests(min(cost, self.size) / self.refill_per_s if self.refill_per_s else 60.0)
+            raise TooManyRequests(-left / self.refill_per_s if self.refill_per_s else THROTTLE_WINDOW_S)
         return int(left)
 
     def _level(self, address: str, account_id: str, now: float) -> float:

@@ -17,8 +17,8 @@ MEMORY_KIB: Final = 19_456
 PASSES: Final = 2
 """OWASP's first choice for argon2id: 19 MiB, two passes, one lane. About 20 ms."""
 
-PARALLEL_MAX: Final = 2
-"""Computations at once: each needs 19 MiB and a core."""
+PARALLEL_MAX: Final = 1
+"""Computations at once: each needs 19 MiB and a whole core, and calls need the others."""
 
 DIGESTS: Final[dict[str, Callable[[bytes], str]]] = {
     "md5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -28,7 +28,7 @@ DIGESTS: Final[dict[str, Callable[[bytes], str]]] = {
 
 
 class Passwords:
-    """Computes stored credentials, in threads, a few at a time."""
+    """Computes stored credentials, in a thread, one at a time."""
 
     def __init__(self, pepper: str) -> None:
         self._pepper = pepper

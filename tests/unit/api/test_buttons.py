@@ -280,3 +280,14 @@ def test_dry_run_places_no_call(node: ApiNode, acme: TestAccount) -> None:
     assert answer.data["second"]["number"] == "1002"
     assert node.phones.dialed == []
     assert node.get(f"{base_of(acme, button)}/history").data == []
+
+
+def test_disabled_account_calls_nobody(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    path = f"{base_of(acme, acme.given_button(auth_required=False))}/connect?contact=1002"
+    node.patch(acme.base, {"enabled": False})
+    for token in ("", node.token):
+        answer = node.get(path, token=token)
+        assert answer.status == 400
+        assert answer.data == {"account": {"disabled": {"message": "account disabled"}}}
+    assert node.phones.dialed == []

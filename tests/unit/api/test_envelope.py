@@ -164,3 +164,9 @@ def test_operators_paths(node: ApiNode) -> None:
     node.get("/v2/token_auth")
     metrics = node.get("/metrics", token="").body.decode()
     assert 'offhook_http_requests_total{method="GET",route="token_auth",status="200"} 1.0' in metrics
+
+
+def test_a_token_in_data_is_not_stored(node: ApiNode, acme: TestAccount) -> None:
+    made = node.put(f"{acme.base}/devices", {"name": "Desk", "auth_token": node.token}, token="")
+    assert made.status == 201
+    assert "auth_token" not in made.data

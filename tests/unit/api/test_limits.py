@@ -51,6 +51,16 @@ def test_logins_cost_more(given_node: Start) -> None:
     assert answer.json["tokens"] == {"consumed": 10, "remaining": 80}
 
 
+def test_basic_credentials_cost_as_logins(given_node: Start) -> None:
+    node = given_node(settings=ApiSettings(rate_bucket=100, rate_refill_per_s=0.001))
+    path = f"/v2/accounts/{node.master}/devices"
+    tried = [
+        node.get(path, token="", headers={"authorization": f"Basic {number}"}).status for number in range(12)
+    ]
+    assert tried[0] == 401
+    assert tried[-1] == 429
+
+
 def test_forwarded_addresses_count_from_trusted_proxies_only(given_node: Start) -> None:
     node = given_node(settings=ApiSettings(rate_bucket=15, rate_refill_per_s=0.001))
     for _ in range(20):

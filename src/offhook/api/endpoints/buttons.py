@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from offhook.api import audit
 from offhook.api.call_json import answered_item, attempt_item
 from offhook.api.envelope import Reply
 from offhook.api.errors import fault
@@ -59,6 +60,7 @@ class Buttons(Collection):
         if request.is_true("dry_run"):
             return await self._dry_run(request, button, wanted)
         placed = await self.services.call_requests.connect(request.target, button, wanted)
+        audit.call_requested(request, placed.plan)
         location = call_location(request, placed.plan)
         if wanted.blocking:
             view = await first_party(self.services.calls, request, placed.plan, placed.live)

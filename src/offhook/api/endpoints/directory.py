@@ -48,7 +48,8 @@ class Users(Collection):
             return
         if document_id != caller.owner_id or request.method == "DELETE":
             raise NotAllowed
-        if request.data.get("priv_level", "user") != "user" or "enabled" in request.data:
+        data = request.data
+        if data.get("priv_level", "user") != "user" or data.get("enabled", True) is not True:
             raise NotAllowed
 
     async def devices(self, request: Request) -> Reply:

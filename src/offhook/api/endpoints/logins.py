@@ -1,19 +1,14 @@
 """Logins and tokens (kazoo-behaviour 3.1 to 3.3)."""
 
-from typing import Final
-
 from offhook.api.envelope import Reply
 from offhook.api.errors import fault, plain
 from offhook.api.request import Request
-from offhook.api.routing import Access, Route
+from offhook.api.routing import LOGIN_COST, Access, Route
 from offhook.api.services import ApiServices
 from offhook.app.auth import Login, Principal
 from offhook.app.errors import InvalidDocument
 from offhook.directory.model import Document, Json
 from offhook.directory.validation import validate
-
-LOGIN_COST: Final = 10
-"""Tokens of the bucket: a login costs ten requests (KAZOO meant 35 and takes 1)."""
 
 
 class Logins:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from offhook.api import audit
 from offhook.api.envelope import Reply
 from offhook.api.errors import ApiError, fault
 from offhook.api.request import Request
@@ -31,6 +32,7 @@ class Quickcalls:
         if request.is_true("dry_run"):
             return await self._dry_run(request, endpoint, wanted)
         placed = await self._services.call_requests.quickcall(request.target, endpoint, wanted)
+        audit.call_requested(request, placed.plan)
         return Reply(
             data=placed.answer,
             status=202,
@@ -44,6 +46,7 @@ class Quickcalls:
         if request.is_true("dry_run"):
             return await self._dry_run(request, endpoint, wanted)
         placed = await self._services.call_requests.quickcall(request.target, endpoint, wanted)
+        audit.call_requested(request, placed.plan)
         view = await first_party(self._services.calls, request, placed.plan, placed.live)
         if view.ending is not None and not view.times.first_answered:
             raise self._failed(request, placed.answer, view)
