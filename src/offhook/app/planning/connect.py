@@ -144,6 +144,7 @@ def _make_plan(
         custom_application_vars=_variables(sides.button, request),
         contact=request.contact,
         visitor=request.visitor,
+        max_duration_s=world.max_duration_s,
     )
 
 

@@ -26,6 +26,8 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     random: Random
     sip_uri_allow: Collection[str] = ()
     """OFFHOOK_SIP_URI_ALLOW: `host`, `host:port`, `*.domain`."""
+    max_duration_s: float = 14_400.0
+    """OFFHOOK_MAX_DURATION_S: a joined call is ended after this long."""
     interaction_of: Callable[[str, str], str | None] = lambda account_id, call_id: None
     """(account id, call id of a call or leg) → interaction id of the live call, or None."""
 

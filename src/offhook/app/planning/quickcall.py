@@ -208,6 +208,7 @@ def _make_plan(
         custom_application_vars=dict(request.custom_application_vars),
         contact=request.number,
         visitor=request.visitor,
+        max_duration_s=world.max_duration_s,
     )
 
 
