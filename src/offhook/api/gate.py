@@ -1,5 +1,6 @@
 """The way every request goes, in KAZOO's order (kazoo-behaviour 1.2), but 401 before 404 of an account."""
 
+import re
 from typing import Any, Final
 
 import structlog
@@ -22,9 +23,12 @@ log = structlog.get_logger("offhook.api")
 VERSIONS: Final = frozenset({"v1", "v2"})
 """`/v1` is answered as `/v2` (KAZOO: 410)."""
 
-ACCOUNT_ID_LENGTH: Final = 32
+ACCOUNT_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 NOT_ROUTED: Final = "none"
+
+WITHOUT_BODY: Final = frozenset({204, 304})
+"""RFC 9110 8.6: these carry no Content-Length of an empty body."""
 
 
 class Gate:
@@ -185,7 +189,7 @@ class Gate:
             if principal is None:
                 raise fault("invalid_credentials")
             account_id = principal.account_id
-        if not _is_id(account_id):
+        if not ACCOUNT_ID.match(account_id):
             raise ApiError(404, "bad identifier", {"message": f"invalid account_id '{account_id[:100]}'"})
         account = await self._services.store.documents.get(account_id, account_id, type="account")
         if account is None:
@@ -209,12 +213,9 @@ class Gate:
             reply.status = 201 if reply.location or not is_tunnelled else 200
 
 
-def _is_id(text: str) -> bool:
-    return len(text) == ACCOUNT_ID_LENGTH and all(digit in "0123456789abcdef" for digit in text)
-
-
 def _sized(answer: Answer) -> list[tuple[bytes, bytes]]:
-    answer.headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.status not in WITHOUT_BODY:
+        answer.headers.append((b"content-length", str(len(answer.body)).encode()))
     return answer.headers
 
 

@@ -65,7 +65,8 @@ class Request:
         self.method = self.http_method
         self.headers = _headers(scope)
         self.path = _raw_path(scope)
-        self.segments = tuple(unquote(token) for token in self.path.split("/") if token)
+        tokens = tuple(token for token in self.path.split("/") if token)
+        self.segments = tuple(unquote(token) for token in tokens) if "%" in self.path else tokens
         self._raw_query: bytes = scope.get("query_string", b"")
         self.query: dict[str, str] = {}
         given_id = self.headers.get("x-request-id", "")
