@@ -177,6 +177,34 @@ def test_outbound_flags_of_a_device_count_for_its_quickcall(account: Account) ->
     assert step.endpoints[0].endpoint_id == "fax"
 
 
+def test_caller_id_type_of_gateway_and_resource_goes_before_the_modules(account: Account) -> None:
+    ids = {"internal": {"number": "1007"}, "external": {"number": "+14155550100"}}
+    device = account.given_device("dev9", caller_id=ids)
+    account.given_carrier("carrier", caller_id_options={"type": "internal"})
+    (step,) = account.quickcall(device, NUMBER).plan.second.steps
+    assert step.endpoints[0].caller_id_number == "1007"
+    gateways = [{"server": "gw.example.net", "caller_id_type": "external"}]
+    account.given_carrier("carrier", caller_id_options={"type": "internal"}, gateways=gateways)
+    (step,) = account.quickcall(device, NUMBER).plan.second.steps
+    assert step.endpoints[0].caller_id_number == "+14155550100"
+
+
+def test_hunt_account_id_uses_the_carriers_of_an_account_above_and_of_no_other(account: Account) -> None:
+    account.account.private = {"tree": ["m" * 32]}
+    account.given_carrier("own")
+    account.given_carrier("masters", account_id="m" * 32)
+    account.given_carrier("strangers", account_id="x" * 32)
+    account.given_callflow("no_match", "resources", {"hunt_account_id": "m" * 32})
+    assert tried(account)[0] == "masters"
+    account.given_callflow("no_match", "resources", {"hunt_account_id": "x" * 32})
+    assert tried(account) == ["masters"]
+
+
+def test_a_gateway_that_does_not_speak_sip_is_left_out(account: Account) -> None:
+    account.given_carrier("carrier", gateways=[{"server": "x", "endpoint_type": "freetdm"}])
+    assert steps(account) == ()
+
+
 def test_to_did_and_do_not_normalize(account: Account) -> None:
     account.given_carrier("carrier", rules=["(.+)"])
     account.given_callflow("no_match", "resources", {"to_did": "4155550100"})

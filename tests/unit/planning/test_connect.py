@@ -13,7 +13,7 @@ from offhook.app.planning import (
 from offhook.app.planning.planned import Planned
 from offhook.calls.model import CallPlan, EndpointKind, EndpointPlan, MediaMode, PartyPlan, Side
 
-from .directory import BUTTON_ID, REALM, Account, header
+from .directory import ACCOUNT_ID, BUTTON_ID, REALM, Account, header
 
 
 @pytest.fixture
@@ -230,6 +230,15 @@ def test_ringback_is_played_unless_music_is_set(account: Account) -> None:
     assert (planned.answer["ringback"], planned.answer["hold_media"]) == ("uk", "song")
 
 
+def test_ringback_of_the_callflow_that_is_reached_is_played_if_the_button_has_none(account: Account) -> None:
+    account.documents[ACCOUNT_ID, "callflow", "flow-1002"].data["ringback"] = {
+        "early": "us",
+        "transfer": "uk",
+    }
+    assert account.connect("1002").plan.ringback == "uk"
+    assert account.connect("1002", account.button(ringback="de")).plan.ringback == "de"
+
+
 def test_ignore_early_media_is_true_unless_the_button_says_no(account: Account) -> None:
     assert account.connect("1002").plan.ignore_early_media
     planned = account.connect("1002", account.button(media={"ignore_early_media": False}))
@@ -311,6 +320,14 @@ def test_call_restriction_of_the_account_refuses_the_contact() -> None:
     with pytest.raises(CallRestricted) as refusal:
         account.connect("+49301234567")
     assert refusal.value.classifier == "international"
+
+
+def test_a_visitor_never_reaches_an_emergency_number(account: Account) -> None:
+    account.given_way_out()
+    account.given_carrier("rescue", rules=[".+"], emergency=True)
+    assert account.connect("911").plan.second.steps
+    with pytest.raises(CallRestricted):
+        account.connect("911", visitor=True)
 
 
 def test_unknown_extension_and_contact_are_plans_without_steps() -> None:

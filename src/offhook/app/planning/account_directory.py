@@ -64,14 +64,19 @@ class AccountDirectory:
                     return number
         return ""
 
-    async def resources_of_account(self) -> Sequence[Document]:
-        """Return the account's own carriers."""
-        return await self._documents.list(self.account_id, type="resource")
+    async def resources_of(self, account_id: str = "") -> Sequence[Document]:
+        """Return the carriers of the account, or of one above it; none of any other account."""
+        if account_id and account_id not in (self.account_id, *self._ancestors()):
+            return ()
+        return await self._documents.list(account_id or self.account_id, type="resource")
 
     async def resources_above(self) -> list[Sequence[Document]]:
         """Return the carriers of each account above, nearest first, then the installation's."""
-        ancestors = [account_id for account_id in self.account.private.get("tree") or () if account_id]
         return [
             await self._documents.list(account_id, type="resource")
-            for account_id in [*reversed(ancestors), GLOBAL_ACCOUNT]
+            for account_id in [*reversed(self._ancestors()), GLOBAL_ACCOUNT]
         ]
+
+    def _ancestors(self) -> list[str]:
+        """Return the ids of the accounts above, root first."""
+        return [account_id for account_id in self.account.private.get("tree") or () if account_id]

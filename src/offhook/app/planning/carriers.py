@@ -95,12 +95,21 @@ def _weight(data: Json, default: float) -> float:
     return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else default
 
 
+def _is_usable(gateway: Json) -> bool:
+    """Tell whether a gateway is switched on and speaks SIP."""
+    return (
+        gateway.get("enabled", True) is True
+        and text_at(gateway, "server") != ""
+        and text_at(gateway, "endpoint_type") in ("", "sip")
+    )
+
+
 def gateways_of(match: Match, *, payer: Profile, caller_kind: str, random: Random) -> list[GatewayRing]:
     """Return the gateways of a resource in the order to try them, with the number to send to each."""
     gateways = [
         gateway
         for gateway in value_at(match.resource.data, "gateways") or ()
-        if isinstance(gateway, dict) and gateway.get("enabled", True) is True and text_at(gateway, "server")
+        if isinstance(gateway, dict) and _is_usable(gateway)
     ]
     if text_at(match.resource.data, "gateway_strategy") == "random":
         gateways = shuffled(gateways, random)
@@ -110,10 +119,16 @@ def gateways_of(match: Match, *, payer: Profile, caller_kind: str, random: Rando
             gateway=gateway,
             number=_number_sent(gateway, match.number),
             payer=payer,
-            caller_kind=caller_kind,
+            caller_kind=caller_kind
+            if caller_kind == EMERGENCY
+            else _caller_kind(gateway, match) or caller_kind,
         )
         for gateway in gateways
     ]
+
+
+def _caller_kind(gateway: Json, match: Match) -> str:
+    return text_at(gateway, "caller_id_type") or text_at(match.resource.data, "caller_id_options.type")
 
 
 def _number_sent(gateway: Json, number: str) -> str:

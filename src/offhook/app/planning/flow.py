@@ -18,8 +18,8 @@ MAX_NODES: Final = 64
 """Nodes visited in one walk: a callflow that jumps to itself ends here."""
 MAX_STEPS: Final = 24
 """Steps of one party: no caller waits longer."""
-MAX_RINGS: Final = 32
-"""Things rung together: one INVITE each."""
+MAX_RINGS: Final = 64
+"""Devices looked up for one step; what is rung of them is bounded by legs.MAX_LEGS."""
 
 
 class Walk:
@@ -93,7 +93,7 @@ class Walk:
         rings: list[Ring] = []
         after: list[Step] = []
         forwarded_to: set[str] = set()
-        for device in devices:
+        for device in devices[:MAX_RINGS]:
             found = await self.router.phones.reach(device)
             if isinstance(found, Absent):
                 self.say(f"device {device.data.get('name', device.id)} {found.why}")

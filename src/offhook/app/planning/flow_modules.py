@@ -171,7 +171,7 @@ def by_weight(members: Sequence[Json], random: Random) -> list[Json]:
 
 async def _resources(walk: Walk, data: Json) -> bool:
     number = text_at(data, "to_did") or walk.captured or walk.number
-    if data.get("do_not_normalize") is not True:
+    if data.get("do_not_normalize") is not True and data.get("bypass_e164") is not True:
         number = normalise(number)
     classifier = classify(number)
     if walk.payer.denies(classifier):
@@ -180,7 +180,7 @@ async def _resources(walk: Walk, data: Json) -> bool:
     flags = (*texts_at(data, "outbound_flags"), *_own_flags(walk.payer))
     groups = await directory.resources_above()
     if data.get("use_local_resources") is not False:
-        groups.insert(0, await directory.resources_of_account())
+        groups.insert(0, await directory.resources_of(text_at(data, "hunt_account_id")))
     rings = [
         ring
         for group in groups
@@ -189,6 +189,7 @@ async def _resources(walk: Walk, data: Json) -> bool:
             match, payer=walk.payer, caller_kind=_caller_kind(data, classifier), random=walk.router.random
         )
     ][:MAX_GATEWAYS]
+    walk.ringback = walk.ringback or text_at(data, "ringback")
     walk.say(f"{number} ({classifier}) through {_names(rings) or 'no carrier: none takes this number'}")
     if not rings:
         walk.fail("NO_ROUTE_DESTINATION")

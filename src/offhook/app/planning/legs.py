@@ -26,6 +26,8 @@ from .rings import Binding, DeviceRing, GatewayRing, Headers, Ring, Route, Step,
 
 DEFAULT_MODULE_S: Final = 20.0
 """KAZOO's ring time of a user or device when something else is to be tried after it."""
+MAX_LEGS: Final = 32
+"""Legs rung together: one INVITE each, and a phone system has no more phones on one number."""
 MIN_STEP_S: Final = 5.0
 """A step that comes late still gets time to ring once."""
 SIP_PORT: Final = 5060
@@ -103,12 +105,13 @@ def _make_endpoints(
 ) -> tuple[EndpointPlan, ...]:
     phones = sum(max(len(ring.bindings), 1) for ring in step.rings if isinstance(ring, DeviceRing))
     answers = view.auto_answer is True or (view.auto_answer is None and phones == 1 == len(step.rings))
-    endpoints: list[EndpointPlan] = []
+    endpoints: dict[str, EndpointPlan] = {}
     for ring in step.rings:
         for endpoint in _endpoints_of(ring, view, auto_answer=answers, is_last_way=is_last_way):
             answers = answers and not endpoint.auto_answer
-            endpoints.append(_bounded(endpoint, timeout_s))
-    return tuple(endpoints)
+            # A phone that is in a group twice, as itself and through its owner, rings once.
+            endpoints.setdefault(endpoint.request_uri, _bounded(endpoint, timeout_s))
+    return tuple(endpoints.values())[:MAX_LEGS]
 
 
 def _bounded(endpoint: EndpointPlan, timeout_s: float) -> EndpointPlan:

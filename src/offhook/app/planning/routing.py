@@ -12,7 +12,7 @@ from .flow_modules import follow
 from .numbers import apply_dial_plan, is_reconcilable, normalise
 from .patterns import captures_group, first_capture
 from .phones import Phones
-from .profile import CallForward, Profile, texts_at
+from .profile import CallForward, Profile, text_at, texts_at
 from .rings import CallerEdit, Route
 
 NO_MATCH: Final = "no_match"
@@ -58,6 +58,8 @@ class Router:
             forwards_left=forwards_left,
         )
         walk.say(words)
+        ringback = callflow.data.get("ringback") or {}
+        walk.ringback = text_at(ringback, "transfer") or text_at(ringback, "early")
         await follow(walk, callflow.data.get("flow"))
         return walk.route()
 
