@@ -81,7 +81,7 @@ class Headers:
     __slots__ = ("_fields", "_lines", "parsed")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._fields = [(_key_or_raise(name), name, value) for name, value in fields]
+        self._fields = [(known_key(name) or _key_or_raise(name), name, value) for name, value in fields]
         self._lines: dict[str, list[str]] | None = None
         self.parsed: dict[str, Any] = {}
 
@@ -125,9 +125,10 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line. Raises LocalHeaderInjection if name is no token (values: see serialize)."""
-        key = _key_or_raise(name)
+        key = known_key(name) or _key_or_raise(name)
         self._fields.append((key, name, value))
-        self._changed(key)
+        if self._lines is not None or self.parsed:  # not while a message is being built
+            self._changed(key)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before all others; Via and Record-Route grow this way."""

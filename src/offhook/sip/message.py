@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 MAX_HEAD_BYTES: Final = 32_768
-"""Start line and headers; real INVITEs stay below 4 KiB, RFC 4475's longest below 3."""
+"""Start line and headers; real INVITEs, and RFC 4475's longest, stay below 4 KiB."""
 MAX_LINE_CHARS: Final = 8_192
 """One unfolded header line; tokens for identity (STIR) reach about 1 KiB."""
 MAX_HEADERS: Final = 256
-"""Lines; RFC 4475's longreq has 42, a long way through proxies adds two a hop."""
+"""Lines; RFC 4475's longreq has 43, a long way through proxies adds two a hop."""
 
 REASONS: Final = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
