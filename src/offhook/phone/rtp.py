@@ -40,6 +40,8 @@ class RtpStream:
         self.packets_received = 0
         self.packets_refused = 0
         """Not RTP, or in a payload type we do not play."""
+        self.port = 0
+        """Our port, once open."""
         self.on_heard: Callable[[float], None] = lambda frequency_hz: None
         """Called with a frequency of interest for each 50 ms it is heard."""
         self._socket: socket.socket | None = None
@@ -59,7 +61,8 @@ class RtpStream:
         sock = _bind(host, port)
         self._socket = sock
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
-        return int(sock.getsockname()[1])
+        self.port = int(sock.getsockname()[1])
+        return self.port
 
     def start(self, remote: tuple[str, int], payload_type: int, samples: "array[int]") -> None:
         """Send `samples` over and over to `remote` in packets of 20 ms; again: to a new address."""
