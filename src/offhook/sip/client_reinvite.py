@@ -12,6 +12,7 @@ from .credentials import answer_to_challenge
 from .dialogs import Dialog, DialogState
 from .events import EndCause, ReinviteAnswered, ReinviteFailed
 from .message import Request, Response
+from .transaction_tables import Input, State
 from .transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class ClientReinvite:
     """The handle of reinvite(). `context` is free for the caller. One of its two events comes, once."""
 
     __slots__ = ("_body", "_glares", "_headers", "_is_done", "_rounds", "_sent", "_side", "context", "cseq",
-                 "dialog", "transaction")  # fmt: skip
+                 "dialog", "is_waiting", "transaction")  # fmt: skip
 
     transaction: ClientTransaction
     _sent: Request
@@ -40,6 +41,8 @@ class ClientReinvite:
         self._is_done = False
         self._rounds = 0
         self._glares = 0
+        self.is_waiting = False
+        """A glare is being sat out: meanwhile the peer's re-INVITE is welcome."""
         self.dialog = dialog
         self.cseq = 0
         self.context: object = None
@@ -79,8 +82,8 @@ class ClientReinvite:
             self.dialog.ack = None
 
     def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
-        """A phone asks a person, and the person does not answer: not worth a call."""
-        self.give_up(408, "", now)
+        """A phone asks a person, and the person does not answer: that counts as silence."""
+        self._abandon(transaction, now)
 
     def give_up(self, status: int, reason: str, now: float) -> None:
         """Tell the caller that it failed, unless it was told."""
@@ -89,7 +92,15 @@ class ClientReinvite:
         self._is_done = True
         if self.dialog.reinvite is self:
             self.dialog.reinvite = None
+            if self.transaction.state is State.PROCEEDING:
+                # The final answer may never come: a peer repeats none after its BYE.
+                wheel, give_up = self._side.core.wheel, self._side.core.config.give_up
+                wheel.start(now + give_up, partial(self._abandon, self.transaction))
         self._side.core.events.append(ReinviteFailed(self, self.dialog, status, reason))
+
+    def _abandon(self, transaction: ClientTransaction, now: float) -> None:
+        if transaction.state in (State.CALLING, State.PROCEEDING):
+            transaction.apply(Input.ABANDON, None, now)
 
     def _on_success(self, response: Response, now: float) -> None:
         dialog = self.dialog
@@ -122,11 +133,13 @@ class ClientReinvite:
         if response.status != 491 or self._glares >= MAX_GLARES:
             return False
         self._glares += 1
+        self.is_waiting = True
         start, width = GLARE_OWNER_S if self.dialog.is_caller else GLARE_OTHER_S
-        core.wheel.start(now + start + width * core.random.uniform(), partial(self._start_after_glare))
+        core.wheel.start(now + start + width * core.random.uniform(), self._start_after_glare)
         return True
 
     def _start_after_glare(self, now: float) -> None:
+        self.is_waiting = False
         if self._is_done or self.dialog.state is not DialogState.CONFIRMED:
             return
         if self.dialog.server_invite is not None or self.dialog.unacknowledged is not None:

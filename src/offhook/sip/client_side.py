@@ -75,7 +75,7 @@ class ClientSide:
         """Offer a new session in a dialog. Raises LocalDialogOver; one at a time (14.1)."""
         self._refuse_ended(dialog)
         reinvite = ClientReinvite(self, dialog, body, headers)
-        if dialog.reinvite is not None or dialog.server_invite is not None:
+        if dialog.reinvite or dialog.server_invite or dialog.unacknowledged:
             reinvite.give_up(491, "Request Pending", now)
             return reinvite
         self._acknowledge_if_due(dialog, now)

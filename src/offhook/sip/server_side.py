@@ -132,7 +132,8 @@ class ServerSide:
         """Refuse a re-INVITE that meets another one (14.2), or a dialog that is ending."""
         if dialog.state is not DialogState.CONFIRMED:
             self.respond(transaction, 481 if dialog.is_over else 500, now=now)
-        elif dialog.reinvite is not None:
+        elif (dialog.reinvite is not None and not dialog.reinvite.is_waiting) or dialog.unacknowledged:
+            # Ours is under way; or the ACK of the last one was lost, and the peer may try again.
             self.respond(transaction, 491, now=now)
         elif dialog.server_invite is not None:
             seconds = int(self._core.random.uniform() * (BUSY_RETRY_S + 1))
