@@ -157,7 +157,13 @@ class Node:
         )
         trace = SipTrace()
         registrations = RegistrationService(
-            core, SipCredentials(store.documents), store.bindings, clock=clock, random=random, secret=secret
+            core,
+            SipCredentials(store.documents),
+            store.bindings,
+            clock=clock,
+            random=random,
+            secret=secret,
+            challenge_algorithms=settings.digest_algorithms,
         )
         endpoint = SipEndpoint(
             core,

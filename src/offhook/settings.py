@@ -44,6 +44,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """0 lets the system choose (printed at start)."""
     sip_advertise: str = ""
     """IP address that peers reach us at, for Via, Contact and SDP; empty: found from the routing table."""
+    sip_digest: Literal["md5", "sha-256,md5"] = "md5"
+    """What phones are challenged with. Many, like baresip 1.0, give up on SHA-256 beside MD5."""
+    sip_digest: str = "MD5,SHA-256"
+    """Algorithms a phone is challenged with, in this order. MD5 first: phones that take the first challenge
+    and know nothing else are many; others choose the stronger one."""
     sip_tls_port: Port = 0
     data_dir: str = "var"
     """Folder for SQLite, media and recordings."""
@@ -86,11 +91,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return int(first), int(last)
 
     @property
+    def digest_algorithms(self) -> tuple[str, ...]:
+        """Return the names of the algorithms, preferred first, as RFC 8760 writes them."""
+        return tuple(self.sip_digest.upper().split(","))
+
+    @property
     def sqlite_path(self) -> Path:
         """Return where the database lies."""
         if self.database_url:
             return Path(self.database_url.removeprefix("sqlite:///"))
         return Path(self.data_dir) / "offhook.sqlite"
+
+    @property
+    def sip_digest_algorithms(self) -> tuple[str, ...]:
+        """Return the algorithms in order, in upper case."""
+        return tuple(word.upper() for word in _words(self.sip_digest))
 
     @property
     def sip_uri_hosts(self) -> frozenset[str]:
@@ -177,6 +192,8 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_MASTER_API_KEY: must be 64 lower-case hex digits")
     if not _is_port_range(settings.media_ports):
         faults.append("OFFHOOK_MEDIA_PORTS: must be FIRST-LAST with room for at least 16 ports above 1023")
+    if not settings.sip_digest_algorithms or not set(settings.sip_digest_algorithms) <= {"MD5", "SHA-256"}:
+        faults.append("OFFHOOK_SIP_DIGEST: must be MD5, SHA-256 or both, separated by a comma")
     for key in ("sip_host", "sip_advertise"):
         value = getattr(settings, key)
         if value and not _is_address(value):

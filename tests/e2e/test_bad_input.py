@@ -155,7 +155,7 @@ def test_line_breaks_in_names_never_reach_the_wire(account: Account, far_end: Fa
 
 
 @pytest.mark.parametrize(
-    "contact", ["", "sip:", "sip:x@", "a\r\nb", "\0", "%", "1" * 3000, "sip:a@10.0.0.1\r\nX: y"]
+    "contact", ["", "sip:", "sip:x@", "a\r\nb", "\0", "1" * 3000, "sip:a@10.0.0.1\r\nX: y"]
 )
 def test_bad_contact_is_refused(account: Account, contact: str) -> None:
     button = account.create_button("1001")

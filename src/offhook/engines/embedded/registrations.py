@@ -5,6 +5,7 @@ extensions exist.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -45,8 +46,10 @@ class RegistrationService:
         clock: Clock,
         random: Random,
         secret: str,
+        challenge_algorithms: Sequence[str] = ("MD5",),
     ) -> None:
         self._core = core
+        self._challenge_algorithms = challenge_algorithms
         self._credentials = credentials
         self._stored = stored
         self._clock = clock
@@ -151,7 +154,11 @@ class RegistrationService:
 
     def _challenge(self, transaction: ServerTransaction, realm: str, *, stale: bool) -> None:
         values = self._digest.challenges(
-            realm, now_s=self._clock.epoch(), salt=self._random.hex(NONCE_SALT_HEX), stale=stale
+            realm,
+            now_s=self._clock.epoch(),
+            salt=self._random.hex(NONCE_SALT_HEX),
+            stale=stale,
+            algorithms=self._challenge_algorithms,
         )
         self._respond(transaction, 401, *(("WWW-Authenticate", value) for value in values))
 
@@ -190,6 +197,14 @@ class RegistrationService:
         while True:
             await asyncio.sleep(EXPIRY_SWEEP_S)
             self._forget(self._registrar.expire(self._clock.epoch()))
+
+
+_is_old_baresip: Final = re.compile(r"baresip v[01]\.").match
+
+
+def _takes_only_md5(user_agent: str) -> bool:
+    """Tell whether a phone gives up when any other algorithm is offered beside MD5 (seen: baresip 1.0)."""
+    return _is_old_baresip(user_agent) is not None
 
 
 def _ha1(identity: SipIdentity | None, user: str, algorithm: str, realm: str) -> str | None:
