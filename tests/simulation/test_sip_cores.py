@@ -42,7 +42,8 @@ class Caller:
 
     def call(self, now: float) -> None:
         remote = self.random.choice((THEM, THIRD))
-        invite = self.core.invite(invite_to(remote), now)
+        transport = self.random.choice(("udp", "udp", "udp", "tcp"))
+        invite = self.core.invite(invite_to(remote, transport=transport), now)
         self.told[invite] = []
         if self.random.random() < 0.4:
             self.network.at(now + self.random.uniform(0, 4), lambda t: self.cancel(invite, t))
@@ -194,3 +195,49 @@ def test_reinvites_that_cross_are_both_answered_in_the_end(seed: int) -> None:
     network.run(60.0)
     assert [type(event) for event in told].count(ReinviteAnswered) == 2
     assert not any(isinstance(event, ReinviteFailed) for event in told)
+
+
+ANSWER_AT = 1.0
+"""When the phone picks up; its packets take 0.1 s each way, so that the caller hears of it at 1.1."""
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("hundredths", range(0, 140, 2))
+def test_a_cancel_at_any_instant_leaves_nothing(transport: str, hundredths: int) -> None:
+    network = VirtualNetwork(hundredths)
+    network.travel_time = 0.1
+    told: dict[tuple[str, int], list[SipEvent]] = {US: [], THEM: []}
+
+    def take_call(event: SipEvent, now: float) -> None:
+        told[THEM].append(event)
+        if isinstance(event, RequestReceived):
+            network.cores[THEM].respond(event.transaction, 180, now=now)
+            network.at(
+                ANSWER_AT,
+                lambda t: network.cores[THEM].respond(event.transaction, 200, body=SDP, now=t) and None,
+            )
+
+    def take_outcome(event: SipEvent, now: float) -> None:
+        told[US].append(event)
+        if isinstance(event, InviteAnswered):
+            network.cores[US].send_ack(event.dialog, b"", now)
+
+    network.add(US, make_core(US, seed=1), take_outcome)
+    network.add(THEM, make_core(THEM, seed=2), take_call)
+    invite = network.cores[US].invite(invite_to(THEM, transport=transport), 0.0)
+    when = hundredths / 100
+    network.at(when, lambda now: network.cores[US].cancel(invite, now))
+    network.run(20.0)
+    outcomes = [event for event in told[US] if isinstance(event, InviteAnswered | InviteEnded)]
+    assert len(outcomes) == 1
+    if when > 1.11:
+        assert isinstance(outcomes[0], InviteAnswered)
+        network.at(20.0, lambda now: network.cores[US].bye(outcomes[0].dialog, now))  # type: ignore[union-attr]
+    else:
+        assert isinstance(outcomes[0], InviteEnded)
+        assert (outcomes[0].status, outcomes[0].cause) == (487, "canceled")
+        assert network.cores[THEM].dialog_count == 0
+    network.run(100.0)
+    for core in network.cores.values():
+        assert core.is_idle
+        assert core.timer_count == 0

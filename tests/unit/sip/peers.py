@@ -143,6 +143,8 @@ class VirtualNetwork:
     def __init__(self, seed: int, *, loss: float = 0.0, repeat: float = 0.0, delay: float = 0.05) -> None:
         self.random = random.Random(seed)
         self.loss, self.repeat, self.delay = loss, repeat, delay
+        self.travel_time: float | None = None
+        """Set: every packet takes exactly that long, and none overtakes another."""
         self.cores: dict[tuple[str, int], UserAgentCore] = {}
         self.takers: dict[tuple[str, int], Callable[[SipEvent, float], None]] = {}
         self.now = 0.0
@@ -189,5 +191,10 @@ class VirtualNetwork:
             return
         arriving = Flow(flow.transport, flow.remote, sender)
         for _ in range(copies if flow.transport == "udp" else 1):
-            when = self.now + (self.random.random() * self.delay if flow.transport == "udp" else self.delay)
+            when = self.now + self._travel_time(flow)
             self.at(when, lambda now, p=peer: p.receive_message(data, arriving, now))  # type: ignore[misc]
+
+    def _travel_time(self, flow: Flow) -> float:
+        if self.travel_time is not None:
+            return self.travel_time
+        return self.random.random() * self.delay if flow.transport == "udp" else self.delay
