@@ -19,7 +19,8 @@ DEVICE_IP: Final = "device_ip"
 MAC_ADDRESS: Final = "mac_address"
 OWNER_ID: Final = "owner_id"
 CALLFLOW_NUMBER: Final = "callflow_number"
-CALLFLOW_PATTERN: Final = "callflow_pattern"
+CALLFLOW_PATTERNS: Final = "callflow_patterns"
+RESOURCE: Final = "resource"
 ACCOUNT_NUMBER: Final = "account_number"
 
 
@@ -38,7 +39,8 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | mac_address | device | hex digits | account | yes |
     | owner_id | device | id of the user | account | |
     | callflow_number | callflow | as stored, hence normalised | account | yes |
-    | callflow_pattern | callflow | | account | |
+    | callflow_patterns | callflow that has patterns | empty: they are found together | account | |
+    | resource | resource | empty: they are found together | account | |
     | account_number | callflow | its numbers that begin with `+` | | |
     """
     make = _KEYS.get(document.type)
@@ -117,8 +119,12 @@ def _callflow_keys(document: Document, _realm: str) -> Keys:
         yield DocumentKey(kind=CALLFLOW_NUMBER, value=number, scope=document.account_id)
         if number.startswith("+"):
             yield DocumentKey(kind=ACCOUNT_NUMBER, value=number, unique=False)
-    for pattern in document.data.get("patterns") or ():
-        yield DocumentKey(kind=CALLFLOW_PATTERN, value=pattern, scope=document.account_id, unique=False)
+    if document.data.get("patterns"):
+        yield DocumentKey(kind=CALLFLOW_PATTERNS, value="", scope=document.account_id, unique=False)
+
+
+def _resource_keys(document: Document, _realm: str) -> Keys:
+    yield DocumentKey(kind=RESOURCE, value="", scope=document.account_id, unique=False)
 
 
 def _text(value: Any) -> str:
@@ -130,4 +136,5 @@ _KEYS: Final[dict[str, Callable[[Document, str], Keys]]] = {
     "user": _user_keys,
     "device": _device_keys,
     "callflow": _callflow_keys,
+    "resource": _resource_keys,
 }

@@ -68,11 +68,15 @@ def test_a_callflow_is_found_by_numbers_and_patterns():
         key("callflow_number", "1001", ACCOUNT),
         key("callflow_number", "+14158867900", ACCOUNT),
         key("account_number", "+14158867900", unique=False),
-        key("callflow_pattern", "^9", ACCOUNT, unique=False),
+        key("callflow_patterns", "", ACCOUNT, unique=False),
     ]
 
 
-@pytest.mark.parametrize("type", ["clicktocall", "resource", "something_else"])
+def test_resources_of_an_account_are_found_together():
+    assert document_keys(given_document("resource", {})) == [key("resource", "", ACCOUNT, unique=False)]
+
+
+@pytest.mark.parametrize("type", ["clicktocall", "something_else"])
 def test_other_documents_are_found_by_id_only(type):
     assert document_keys(given_document(type, {"name": "x"})) == []
 

@@ -8,6 +8,7 @@ import msgspec
 
 from offhook.app.planning import Planning, plan_connect, plan_quickcall, read_connect, read_quickcall
 from offhook.app.planning.planned import Planned
+from offhook.directory.keys import document_keys
 from offhook.directory.model import Document
 from offhook.directory.numbers import normalise
 
@@ -83,7 +84,13 @@ class Account:
 
     def given_flow(self, numbers: Sequence[str], flow: Any, patterns: Sequence[str] = ()) -> Document:
         flow_id = "flow-" + "-".join([*numbers, *patterns])
-        return self.add("callflow", flow_id, numbers=list(numbers), patterns=list(patterns), flow=flow)
+        return self.add(
+            "callflow",
+            flow_id,
+            numbers=[normalise(number) for number in numbers],
+            patterns=list(patterns),
+            flow=flow,
+        )
 
     def given_extension(self, number: str, username: str, **device: Any) -> None:
         """A number that rings one phone."""
@@ -112,8 +119,11 @@ class Account:
         self.reads += 1
         return [
             document
-            for (account_id, _, _), document in self.documents.items()
-            if account_id == scope and value in keys_of(document).get(kind, ())
+            for document in self.documents.values()
+            if any(
+                (key.kind, key.value, key.scope) == (kind, value, scope)
+                for key in document_keys(document, realm=REALM)
+            )
         ]
 
     async def list(
@@ -186,14 +196,6 @@ def node(module: str, data: Any = None, **children: Any) -> dict[str, Any]:
     """A callflow node; the keyword `then` is the branch `_`."""
     branches = {"_": children["then"]} if "then" in children else {}
     return {"module": module, "data": data or {}, "children": branches}
-
-
-def keys_of(document: Document) -> dict[str, list[str]]:
-    data = document.data
-    return {
-        "callflow_number": [normalise(number) for number in data.get("numbers", ())],
-        "owner_id": [data["owner_id"]] if "owner_id" in data else [],
-    }
 
 
 def header(endpoint: Any, name: str) -> str | None:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from offhook.app.ports import Document, Documents
+from offhook.directory.keys import CALLFLOW_NUMBER, CALLFLOW_PATTERNS, OWNER_ID, RESOURCE
 from offhook.directory.model import GLOBAL_ACCOUNT
 
 from .numbers import normalise
 
-MAX_PATTERN_CALLFLOWS: Final = 2_000
-"""Callflows looked at for patterns: a plan must stay within milliseconds even in the largest account."""
+MAX_CALLFLOWS: Final = 2_000
+"""Callflows looked through for the account's first public number."""
 
 
 class AccountDirectory:
@@ -21,7 +22,6 @@ class AccountDirectory:
         self.realm = str(account.data.get("realm", ""))
         self._documents = documents
         self._seen: dict[tuple[str, str], Document | None] = {}
-        self._callflows: Sequence[Document] | None = None
 
     async def get(self, type: str, document_id: object) -> Document | None:
         """Return a live document of the account, or None."""
@@ -38,27 +38,24 @@ class AccountDirectory:
 
     async def devices_of(self, user: Document) -> list[Document]:
         """Return the devices a user owns, oldest first."""
-        found = await self._documents.find("owner_id", user.id, scope=self.account_id)
+        found = await self._documents.find(OWNER_ID, user.id, scope=self.account_id)
         return [document for document in found if document.type == "device"]
 
     async def callflow_of_number(self, number: str) -> Document | None:
         """Return the callflow that has exactly this number, as given or normalised."""
         for spelling in dict.fromkeys((number, normalise(number))):
-            for document in await self._documents.find("callflow_number", spelling, scope=self.account_id):
+            for document in await self._documents.find(CALLFLOW_NUMBER, spelling, scope=self.account_id):
                 return document
         return None
 
-    async def callflows(self) -> Sequence[Document]:
-        """Return the callflows of the account, by id."""
-        if self._callflows is None:
-            self._callflows = await self._documents.list(
-                self.account_id, type="callflow", limit=MAX_PATTERN_CALLFLOWS
-            )
-        return self._callflows
+    async def callflows_with_patterns(self) -> list[Document]:
+        """Return the callflows that have patterns, oldest first."""
+        return await self._documents.find(CALLFLOW_PATTERNS, "", scope=self.account_id)
 
     async def first_public_number(self) -> str:
         """Return the account's first `+…` number, or an empty string."""
-        for callflow in await self.callflows():
+        callflows = await self._documents.list(self.account_id, type="callflow", limit=MAX_CALLFLOWS)
+        for callflow in callflows:
             for number in callflow.data.get("numbers") or ():
                 if isinstance(number, str) and number.startswith("+"):
                     return number
@@ -68,12 +65,12 @@ class AccountDirectory:
         """Return the carriers of the account, or of one above it; none of any other account."""
         if account_id and account_id not in (self.account_id, *self._ancestors()):
             return ()
-        return await self._documents.list(account_id or self.account_id, type="resource")
+        return await self._documents.find(RESOURCE, "", scope=account_id or self.account_id)
 
     async def resources_above(self) -> list[Sequence[Document]]:
         """Return the carriers of each account above, nearest first, then the installation's."""
         return [
-            await self._documents.list(account_id, type="resource")
+            await self._documents.find(RESOURCE, "", scope=account_id)
             for account_id in [*reversed(self._ancestors()), GLOBAL_ACCOUNT]
         ]
 

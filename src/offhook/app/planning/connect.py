@@ -11,7 +11,6 @@ from .account_directory import AccountDirectory
 from .classifiers import EMERGENCY, classify
 from .contacts import Contact, check_whitelist, parse_contact, parse_number
 from .errors import CallRestricted
-from .explanation import explain
 from .leg_headers import custom_headers
 from .legs import LegView
 from .numbers import apply_dial_plan, is_reconcilable, normalise
@@ -71,7 +70,7 @@ async def plan_connect(
         plan, button=button, realm=router.directory.realm, auto_answer=request.auto_answer is not False
     )
     may_see = not request.visitor or button.data.get("expose_request") is True
-    return Planned(plan=plan, answer=answer if may_see else visitor_answer(answer), explanation=explain(plan))
+    return Planned(plan=plan, answer=answer if may_see else visitor_answer(answer))
 
 
 def _read_sides(request: ConnectRequest, button: Document, account: Document, world: Planning) -> _Sides:

@@ -1,8 +1,7 @@
 """Header fields of the INVITE of a leg: identity, auto-answer, ringtone, privacy, and the custom ones."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from offhook.app.ports import Json
 
@@ -39,15 +38,17 @@ def merge_headers(*layers: Headers) -> Headers:
     return tuple(merged.values())
 
 
-def custom_headers(data: Mapping[str, Any], *, direction: str) -> Headers:
+def custom_headers(data: Json, *, direction: str) -> Headers:
     """Return the custom_sip_headers of a document that go out (flat ones too) or came in.
 
     Names that the stack owns or that are no token, and values with line breaks, are left out.
     """
     headers = object_at(data, "custom_sip_headers")
+    if not headers:
+        return ()
     chosen: Json = object_at(headers, direction)
     if direction == "out":
-        flat = {name: value for name, value in headers.items() if not isinstance(value, Mapping)}
+        flat = {name: value for name, value in headers.items() if not isinstance(value, dict)}
         chosen = {**flat, **chosen}
     return tuple((name, str(value)) for name, value in chosen.items() if _is_sendable(name, value))
 

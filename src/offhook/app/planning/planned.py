@@ -9,6 +9,7 @@ from offhook.app.ports import Documents, Json
 from offhook.calls.model import CallPlan, EndpointKind, MediaMode, PartyPlan, Side
 from offhook.kernel import Random, gregorian_s
 
+from .explanation import explain
 from .legs import LegView, make_steps, name_legs
 from .phones import Registrations
 from .rings import Route
@@ -38,8 +39,11 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     plan: CallPlan
     answer: Json
     """`data` of the 202: KAZOO's originate request; reduced if a visitor may not see it."""
-    explanation: Json
-    """`data` of the answer to dry_run=true: what would be done."""
+
+    @property
+    def explanation(self) -> Json:
+        """`data` of the answer to dry_run=true: what would be done."""
+        return explain(self.plan)
 
 
 def new_interaction_id(now: float, random: Random) -> str:

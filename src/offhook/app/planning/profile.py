@@ -1,6 +1,5 @@
 """What account, user and device say together: the more specific one wins (kazoo-behaviour 6.5, 6.6)."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -149,35 +148,35 @@ def _call_forward(forward: Json, *, enabled: bool) -> CallForward:
     )
 
 
-def value_at(data: Mapping[str, Any], path: str) -> Any:
+def value_at(data: Json, path: str) -> Any:
     """Return the value at a dotted path; None if a step is missing or no object."""
     value: Any = data
     for key in path.split("."):
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value.get(key)
     return value
 
 
-def object_at(data: Mapping[str, Any], path: str) -> Json:
-    """Return the object at a dotted path, empty if there is none."""
+def object_at(data: Json, path: str) -> Json:
+    """Return the object at a dotted path, empty if there is none. Not a copy: it must not be changed."""
     value = value_at(data, path)
-    return dict(value) if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def text_at(data: Mapping[str, Any], path: str) -> str:
+def text_at(data: Json, path: str) -> str:
     """Return the string at a dotted path, empty if there is none."""
     value = value_at(data, path)
     return value if isinstance(value, str) else ""
 
 
-def texts_at(data: Mapping[str, Any], path: str) -> tuple[str, ...]:
+def texts_at(data: Json, path: str) -> tuple[str, ...]:
     """Return the strings of the array at a dotted path."""
     value = value_at(data, path)
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
-def seconds_at(data: Mapping[str, Any], path: str) -> float:
+def seconds_at(data: Json, path: str) -> float:
     """Return the positive number at a dotted path; 0 if there is none."""
     value = value_at(data, path)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

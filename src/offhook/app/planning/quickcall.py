@@ -10,7 +10,6 @@ from offhook.calls.model import CallPlan, Side
 from .account_directory import AccountDirectory
 from .contacts import Contact, parse_contact, parse_number
 from .errors import TargetCallUnknown
-from .explanation import explain
 from .flow import Walk
 from .leg_headers import custom_headers
 from .legs import LegView
@@ -86,7 +85,7 @@ async def plan_quickcall(
         new_leg_id=lambda: f"{world.random.hex(32)}-quickcall",
     )
     may_see = not request.visitor or endpoint.data.get("expose_request") is True
-    return Planned(plan=plan, answer=answer if may_see else visitor_answer(answer), explanation=explain(plan))
+    return Planned(plan=plan, answer=answer if may_see else visitor_answer(answer))
 
 
 def _interaction(request: QuickcallRequest, account: Document, world: Planning, now: float) -> str:

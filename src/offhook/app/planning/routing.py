@@ -75,7 +75,7 @@ class Router:
         return (fallback, "", f"callflow {NO_MATCH}") if fallback is not None else None
 
     async def _find_by_pattern(self, number: str, spelled: str) -> tuple[Document, str, str] | None:
-        for callflow in await self.directory.callflows():
+        for callflow in await self.directory.callflows_with_patterns():
             for pattern in texts_at(callflow.data, "patterns"):
                 captured = first_capture(pattern, number) or first_capture(pattern, spelled)
                 if captured is not None:
