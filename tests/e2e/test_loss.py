@@ -41,3 +41,4 @@ def test_every_call_ends_right_under_loss(far_end: FarEnd, account: Account) -> 
     assert {call["hangup_cause"] for call in calls} == {"NORMAL_CLEARING"}
     first.assert_clean(timeout_s=10)
     second.assert_clean(timeout_s=10)
+    assert first.lost() + second.lost() > 0

@@ -103,6 +103,10 @@ class Sipp:
         """Return where the answer to its own INVITE wants RTP."""
         return self._audio_of("SIP/2.0 200", timeout_s)
 
+    def lost(self) -> int:
+        """Return how many messages it dropped on purpose."""
+        return (self._folder / "messages.log").read_text(errors="replace").count("message lost (recv)")
+
     def report(self) -> str:
         """Return what a person needs to see why it went wrong."""
         errors = self._folder / "errors.log"
