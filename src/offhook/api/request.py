@@ -165,12 +165,16 @@ def parse_query(raw: bytes) -> dict[str, str]:
     """
     if not raw:
         return {}
-    text = raw.decode("utf-8", "replace").replace("=+", "=%2B")
+    text = _with_plus(raw.decode("utf-8", "replace"))
     try:
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX, errors="replace")
     except ValueError:
         raise plain(400, "too many query parameters", QUERY_FIELDS_MAX) from None
     return dict(fields)
+
+
+def _with_plus(fields: str) -> str:
+    return fields.replace("=+", "=%2B")
 
 
 def decode_body(body: bytes, content_type: str) -> Json:
@@ -196,7 +200,7 @@ def decode_body(body: bytes, content_type: str) -> Json:
 
 def _form(body: bytes) -> Json:
     try:
-        text = body.decode("utf-8")
+        text = _with_plus(body.decode("utf-8"))
         fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX))
     except ValueError:
         raise bad_json("All JSON must be valid: form fields are not UTF-8, or too many") from None

@@ -12,6 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from offhook.directory import Document, Json, normal_account_name
+from offhook.directory.numbers import normalise
 from offhook.kernel import Clock, Random
 
 from .errors import InvalidDocument, WrongCredentials
@@ -279,7 +280,7 @@ def _selectors(data: Json) -> list[tuple[str, str]]:
     """Return the keys that name an account, in KAZOO's order: phone number, realm, name."""
     realm = data.get("account_realm") or data.get("realm")
     candidates = (
-        ("account_number", data.get("phone_number")),
+        ("account_number", normalise(str(data["phone_number"])) if "phone_number" in data else None),
         ("realm", realm.lower() if isinstance(realm, str) else None),
         ("account_name", normal_account_name(str(data["account_name"])) if "account_name" in data else None),
     )

@@ -20,7 +20,7 @@ from offhook.directory import (
 )
 from offhook.kernel import Clock, Random
 
-from .errors import InvalidDocument, KeyTaken, UnknownDocument
+from .errors import InvalidDocument, KeyTaken, RevisionConflict, UnknownDocument
 from .passwords import Passwords
 from .ports import Store
 
@@ -221,7 +221,12 @@ class DocumentService:
         if realm == before.data.get("realm"):
             return
         for device in await self._documents.list(account.id, type="device"):
-            await self._put(device, realm, before=device)
+            try:
+                await self._put(device, realm, before=device)
+            except RevisionConflict:  # changed meanwhile, perhaps still under the old realm
+                current = await self._documents.get(account.id, device.id, type="device")
+                if current is not None:
+                    await self._put(current, realm, before=current)
 
 
 def password_faults(data: Json, password: object, before: Document | None) -> Faults:

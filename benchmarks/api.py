@@ -1,0 +1,85 @@
+"""What the HTTP API costs in process: microseconds of CPU (all threads) per request, sockets left out.
+
+Run: python -m benchmarks.api
+"""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+from tests.unit.api.node import ApiNode
+
+from offhook.api import ApiSettings
+
+READS = 3_000
+WRITES = 1_600
+LANES = 16
+LIMITED = ApiSettings(rate_bucket=10**9)
+"""Nothing is refused, but the buckets are kept, as on a server."""
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    what: str
+    value: float
+    unit: str
+
+
+def measure() -> list[Row]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    with tempfile.TemporaryDirectory() as folder:
+        node = ApiNode(Path(folder), settings=LIMITED)
+        try:
+            return _rows(node)
+        finally:
+            node.stop()
+
+
+def _rows(node: ApiNode) -> list[Row]:
+    acme = node.given_account()
+    acme.given_two_phones()
+    button = acme.given_button()
+    item = f"{acme.base}/clicktocall/{button}"
+    document = {"name": "Support button", "extension": "1001", "timeout": 20}
+    cases: list[tuple[str, int, int, tuple[Any, ...]]] = [
+        ("read a document", READS, 1, ("GET", item)),
+        ("read the token", READS, 1, ("GET", "/v2/token_auth")),
+        ("list a few documents", READS // 3, 1, ("GET", f"{acme.base}/devices")),
+        ("validated write", WRITES // 4, 1, ("PUT", f"{acme.base}/clicktocall", document)),
+        (f"validated write, {LANES} at once", WRITES, LANES, ("PUT", f"{acme.base}/clicktocall", document)),
+        ("dry run of a connect", READS // 6, 1, ("GET", f"{item}/connect?contact=1002&dry_run=true")),
+        ("refused without a token", READS, 1, ("GET", item, None, "")),
+    ]
+    return [
+        Row(f"api: {what}", node.run(_cost(node, count, lanes, arguments)), "µs CPU")
+        for what, count, lanes, arguments in cases
+    ]
+
+
+async def _cost(node: ApiNode, count: int, lanes: int, arguments: tuple[Any, ...]) -> float:
+    method, path, *rest = arguments
+    data = rest[0] if rest else None
+    token = rest[1] if len(rest) > 1 else None
+
+    async def lane() -> None:
+        for _ in range(count // lanes):
+            await node.asking(method, path, data, token=token)
+
+    began = time.process_time()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(lanes):
+            group.create_task(lane())
+    return (time.process_time() - began) / count * 1e6
+
+
+def main() -> None:
+    for row in measure():
+        print(f"{row.what:58} {row.value:10.1f} {row.unit}")
+
+
+if __name__ == "__main__":
+    main()
