@@ -101,16 +101,12 @@ NUMBER_FORMATS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 """invite_format → the user part of the Request-URI (kazoo-behaviour 6.5)."""
 
-_URI_USER_SAFE: Final = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()&=+$,;?/"
-)
+_URI_USER: Final = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*")
+_UNSAFE_IN_URI_USER: Final = re.compile(r"[^A-Za-z0-9\-_.!~*'()&=+$,;?/]")
 
 
 def uri_user(text: str) -> str:
     """Return text as the user part of a SIP URI (RFC 3261 section 25.1): what is not allowed is escaped."""
-    if all(character in _URI_USER_SAFE for character in text):
+    if _URI_USER.fullmatch(text):
         return text
-    return "".join(
-        character if character in _URI_USER_SAFE else "".join(f"%{byte:02X}" for byte in character.encode())
-        for character in text
-    )
+    return _UNSAFE_IN_URI_USER.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)

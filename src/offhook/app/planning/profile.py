@@ -1,5 +1,7 @@
 """What account, user and device say together: the more specific one wins (kazoo-behaviour 6.5, 6.6)."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -27,8 +29,12 @@ class CallForward(msgspec.Struct, frozen=True, kw_only=True):
     direct_calls_only: bool
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The documents that speak for one endpoint, or for the account alone."""
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The documents that speak for one endpoint, or for the account alone.
+
+    Without slots: what every leg asks for is worked out once.
+    """
 
     account: Document
     user: Document | None = None
@@ -60,18 +66,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether account, user or device wants quiet."""
         return any(value_at(data, "do_not_disturb.enabled") is True for data in self._levels())
 
-    @property
+    @cached_property
     def sip_username(self) -> str:
         """The device's SIP user name."""
         return text_at(self.device.data, "sip.username") if self.device else ""
 
-    @property
+    @cached_property
     def realm(self) -> str:
         """The device's realm: its own or the account's."""
         own = text_at(self.device.data, "sip.realm") if self.device else ""
         return own or text_at(self.account.data, "realm")
 
-    @property
+    @cached_property
     def presence_id(self) -> str:
         """`user@realm` of the device: its own, its owner's, or its SIP user name."""
         own = text_at(self.device.data, "presence_id") if self.device else ""
