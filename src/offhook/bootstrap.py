@@ -163,7 +163,7 @@ class Node:
             clock=clock,
             random=random,
             secret=secret,
-            challenge_algorithms=settings.digest_algorithms,
+            algorithms=settings.sip_digest_algorithms,
         )
         endpoint = SipEndpoint(
             core,

@@ -44,8 +44,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """0 lets the system choose (printed at start)."""
     sip_advertise: str = ""
     """IP address that peers reach us at, for Via, Contact and SDP; empty: found from the routing table."""
-    sip_digest: Literal["md5", "sha-256,md5"] = "md5"
-    """What phones are challenged with. Many, like baresip 1.0, give up on SHA-256 beside MD5."""
     sip_digest: str = "MD5,SHA-256"
     """Algorithms a phone is challenged with, in this order. MD5 first: phones that take the first challenge
     and know nothing else are many; others choose the stronger one."""
@@ -89,11 +87,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Return the first and last port of the relay."""
         first, _, last = self.media_ports.partition("-")
         return int(first), int(last)
-
-    @property
-    def digest_algorithms(self) -> tuple[str, ...]:
-        """Return the names of the algorithms, preferred first, as RFC 8760 writes them."""
-        return tuple(self.sip_digest.upper().split(","))
 
     @property
     def sqlite_path(self) -> Path:

@@ -27,6 +27,7 @@ def test_every_wrong_key_is_named() -> None:
                 "OFFHOOK_SIP_TLS_PORT": "5061",
                 "OFFHOOK_MASTER_API_KEY": "short",
                 "OFFHOOK_SIP_HOST": "localhost",
+                "OFFHOOK_SIP_DIGEST": "rot13",
             },
         )
     text = str(caught.value)

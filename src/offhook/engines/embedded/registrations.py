@@ -46,10 +46,11 @@ class RegistrationService:
         clock: Clock,
         random: Random,
         secret: str,
-        challenge_algorithms: Sequence[str] = ("MD5",),
+        algorithms: Sequence[str] = ("MD5", "SHA-256"),
     ) -> None:
+        """algorithms are offered in this order, one challenge each."""
         self._core = core
-        self._challenge_algorithms = challenge_algorithms
+        self._algorithms = tuple(algorithms)
         self._credentials = credentials
         self._stored = stored
         self._clock = clock
@@ -150,15 +151,16 @@ class RegistrationService:
             )
             self._respond(transaction, 403)
         else:
-            self._challenge(transaction, realm, stale=verdict is Verdict.STALE)
+            user_agent = request.headers.get("User-Agent") or ""
+            self._challenge(transaction, realm, user_agent, stale=verdict is Verdict.STALE)
 
-    def _challenge(self, transaction: ServerTransaction, realm: str, *, stale: bool) -> None:
+    def _challenge(self, transaction: ServerTransaction, realm: str, user_agent: str, *, stale: bool) -> None:
         values = self._digest.challenges(
             realm,
             now_s=self._clock.epoch(),
             salt=self._random.hex(NONCE_SALT_HEX),
             stale=stale,
-            algorithms=self._challenge_algorithms,
+            algorithms=("MD5",) if _takes_only_md5(user_agent) else self._algorithms,
         )
         self._respond(transaction, 401, *(("WWW-Authenticate", value) for value in values))
 
