@@ -37,7 +37,7 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | sip_username | device | lower case | realm | yes |
     | device_ip | device with method `ip` | | | yes |
     | mac_address | device | hex digits | account | yes |
-    | owner_id | device | id of the user | account | |
+    | owner_id | device | id of its user; of each user hot-desked into it | account | |
     | callflow_number | callflow | as stored, hence normalised | account | yes |
     | callflow_patterns | callflow that has patterns | empty: they are found together | account | |
     | resource | resource | empty: they are found together | account | |
@@ -110,8 +110,10 @@ def _device_keys(document: Document, realm: str) -> Keys:
         yield DocumentKey(kind=DEVICE_IP, value=sip["ip"])
     if mac_address := "".join(c for c in _text(document.data.get("mac_address")).lower() if c.isalnum()):
         yield DocumentKey(kind=MAC_ADDRESS, value=mac_address, scope=document.account_id)
-    if owner_id := _text(document.data.get("owner_id")):
-        yield DocumentKey(kind=OWNER_ID, value=owner_id, scope=document.account_id, unique=False)
+    hotdesk_users = (document.data.get("hotdesk") or {}).get("users") or {}
+    for user_id in (_text(document.data.get("owner_id")), *hotdesk_users):
+        if user_id:
+            yield DocumentKey(kind=OWNER_ID, value=user_id, scope=document.account_id, unique=False)
 
 
 def _callflow_keys(document: Document, _realm: str) -> Keys:

@@ -56,6 +56,14 @@ def test_a_device_is_found_by_its_sip_name_in_its_realm():
     assert document_keys(given_document("device", data), realm="x")[0].scope == "other.example.com"
 
 
+def test_a_device_is_found_by_the_users_hot_desked_into_it():
+    data = {"owner_id": "u1", "hotdesk": {"users": {"u2": {}, "u1": {}}}}
+    assert document_keys(given_document("device", data)) == [
+        key("owner_id", "u1", ACCOUNT, unique=False),
+        key("owner_id", "u2", ACCOUNT, unique=False),
+    ]
+
+
 def test_an_address_is_a_key_only_for_the_method_ip():
     with_ip = {"sip": {"method": "ip", "ip": "192.0.2.7"}}
     assert document_keys(given_document("device", with_ip)) == [key("device_ip", "192.0.2.7")]

@@ -82,6 +82,12 @@ def test_a_user_without_phones_is_absent(account: Account) -> None:
     assert (plan.first.steps, plan.first.unreachable_cause) == ((), "SUBSCRIBER_ABSENT")
 
 
+def test_phones_a_user_is_hot_desked_into_ring_too(account: Account) -> None:
+    account.given_device("guest-desk", hotdesk={"users": {"jane": {}}})
+    (step,) = account.quickcall(account.documents[ACCOUNT_ID, "user", "jane"], "1002").plan.first.steps
+    assert [endpoint.endpoint_id for endpoint in step.endpoints] == ["desk", "guest-desk"]
+
+
 def test_auto_answer_is_asked_of_the_phone_unless_false(account: Account) -> None:
     first = only_endpoint(account.quickcall(desk(account), "1002").plan.first)
     assert header(first, "Call-Info") == f"<sip:{REALM}>;answer-after=0"

@@ -37,7 +37,7 @@ class AccountDirectory:
         return await self.get("user", device.data.get("owner_id"))
 
     async def devices_of(self, user: Document) -> list[Document]:
-        """Return the devices a user owns, oldest first."""
+        """Return the devices a user owns or is hot-desked into, oldest first."""
         found = await self._documents.find(OWNER_ID, user.id, scope=self.account_id)
         return [document for document in found if document.type == "device"]
 
