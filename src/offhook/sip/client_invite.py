@@ -254,7 +254,10 @@ class ClientInvite:
     # --- dialogs ---
 
     def _fork(self, response: Response) -> Dialog | None:
-        """Return the dialog of a response, made if it is new; None beyond the bound."""
+        """Return the dialog of a response, made if it is new; None beyond the bound.
+
+        We send nothing in early dialogs, so target and route set wait for the 2xx.
+        """
         core = self._side.core
         tag = response.to_tag
         dialog = self._forks.get(tag)
@@ -271,8 +274,8 @@ class ClientInvite:
             remote_tag=tag,
             local_cseq=self.cseq,
             remote_cseq=-1,
-            remote_target=contact_of(response) or self.request.request_uri,
-            route_set=tuple([str(route) for route in reversed(response.record_route)]),
+            remote_target=self.request.request_uri,
+            route_set=(),
             flow=self.transaction.flow,
             contact=self._sent.headers.get("Contact") or "",
             is_caller=True,
@@ -286,8 +289,8 @@ class ClientInvite:
     def _confirm(self, dialog: Dialog, response: Response) -> None:
         """Make an early dialog a confirmed one; target and route set come from the 2xx (13.2.2.4)."""
         dialog.state = DialogState.CONFIRMED
-        dialog.remote_target = contact_of(response) or dialog.remote_target
-        dialog.route_set = tuple([str(route) for route in reversed(response.record_route)])
+        routes = response.record_route
+        dialog.set_path(contact_of(response), tuple([str(route) for route in reversed(routes)]))
         dialog.invite_cseq = self.cseq
         dialog.authorization = self._authorization
         dialog.needs_ack = True

@@ -25,7 +25,7 @@ CALL_ID_HEX: Final = 32
 class CoreState:
     """Configuration, transactions, dialogs and events of one core."""
 
-    __slots__ = ("_contacts", "config", "dialogs", "events", "layer", "random", "statistics", "wheel")
+    __slots__ = ("allow", "config", "dialogs", "events", "layer", "random", "statistics", "wheel")
 
     def __init__(self, config: UserAgentConfig, random: Random) -> None:
         self.config = config
@@ -35,7 +35,8 @@ class CoreState:
         self.statistics: Counter[str] = self.layer.statistics
         self.dialogs: dict[DialogKey, Dialog] = {}
         self.events: deque[SipEvent] = deque()
-        self._contacts: dict[str, str] = {}
+        self.allow = ", ".join(config.allow)
+        """Value of the Allow header."""
 
     def new_tag(self) -> str:
         """Return a tag nobody has used."""
@@ -52,21 +53,22 @@ class CoreState:
         self, wanted: OutgoingRequest, *, call_id: str, tag: str, cseq: int, authorization: HeaderLines
     ) -> Request:
         """Return a request outside a dialog, without its Via."""
-        headers = Headers()
-        headers.add("Max-Forwards", MAX_FORWARDS)
-        for route in wanted.route_set:
-            headers.add("Route", route if "<" in route else f"<{route}>")
-        headers.add("From", f"{wanted.from_};tag={tag}")
-        headers.add("To", wanted.to)
-        headers.add("Call-ID", call_id)
-        headers.add("CSeq", f"{cseq} {wanted.method}")
+        fields = [("max-forwards", "Max-Forwards", MAX_FORWARDS)]
+        fields += [("route", "Route", uri if "<" in uri else f"<{uri}>") for uri in wanted.route_set]
+        fields += [
+            ("from", "From", f"{wanted.from_};tag={tag}"),
+            ("to", "To", wanted.to),
+            ("call-id", "Call-ID", call_id),
+            ("cseq", "CSeq", f"{cseq} {wanted.method}"),
+            ("user-agent", "User-Agent", self.config.user_agent),
+        ]
         if wanted.contact or wanted.method == "INVITE":
-            headers.add("Contact", wanted.contact or self.contact(wanted.flow, wanted.contact_user))
-        headers.add("User-Agent", self.config.user_agent)
+            contact = wanted.contact or self.contact(wanted.flow, wanted.contact_user)
+            fields.append(("contact", "Contact", contact))
         if wanted.method == "INVITE":
-            headers.add("Allow", ", ".join(self.config.allow))
+            fields.append(("allow", "Allow", self.allow))
         return with_content(
-            Request(wanted.method, wanted.request_uri, headers),
+            Request(wanted.method, wanted.request_uri, Headers.of_parsed(fields)),
             (*wanted.headers, *authorization),
             wanted.body,
             wanted.content_type,

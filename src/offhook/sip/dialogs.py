@@ -44,6 +44,7 @@ class Dialog:
     """One dialog. `context` is free for the caller; the rest is to be read only."""
 
     __slots__ = (
+        "_next_hop",
         "ack",
         "authorization",
         "call_id",
@@ -104,6 +105,7 @@ class Dialog:
         """Route values, in the order they are written."""
         self.flow = flow
         """Where messages of this dialog came from or went to last."""
+        self._next_hop: Flow | None = None
         self.contact = contact
         """Our Contact value."""
         self.state = DialogState.EARLY
@@ -151,15 +153,15 @@ class Dialog:
             self.local_cseq += 1
             cseq = self.local_cseq
         uri, routes = self._path()
-        headers = Headers()
-        headers.add("Max-Forwards", MAX_FORWARDS)
-        for route in routes:
-            headers.add("Route", route)
-        headers.add("From", self.local)
-        headers.add("To", self.remote)
-        headers.add("Call-ID", self.call_id)
-        headers.add("CSeq", f"{cseq} {method}")
-        return Request(method, uri, headers, b"")
+        fields = [("max-forwards", "Max-Forwards", MAX_FORWARDS)]
+        fields += [("route", "Route", route) for route in routes]
+        fields += [
+            ("from", "From", self.local),
+            ("to", "To", self.remote),
+            ("call-id", "Call-ID", self.call_id),
+            ("cseq", "CSeq", f"{cseq} {method}"),
+        ]
+        return Request(method, uri, Headers.of_parsed(fields))
 
     def _path(self) -> tuple[str, tuple[str, ...]]:
         """Return Request-URI and Route values; a strict router comes first in place of the target."""
@@ -176,10 +178,19 @@ class Dialog:
         A name would need a resolver, a private address seen from outside a NAT leads nowhere, and a
         connection is its own way back: those follow the flow.
         """
-        if self.same_flow or self.flow.id:
-            return self.flow
-        hop = NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
-        return flow_to(hop, self.flow)
+        if self._next_hop is None:
+            if self.same_flow or self.flow.id:
+                self._next_hop = self.flow
+            else:
+                hop = NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
+                self._next_hop = flow_to(hop, self.flow)
+        return self._next_hop
+
+    def set_path(self, target: str, route_set: tuple[str, ...]) -> None:
+        """Take target and route set from the 2xx (13.2.2.4); an empty target changes nothing."""
+        self.remote_target = target or self.remote_target
+        self.route_set = route_set
+        self._next_hop = None
 
     def take_target(self, message: Request | Response, source: Flow) -> None:
         """Follow a new Contact of the peer (12.2.1.2, 12.2.2); none or a broken one changes nothing."""
@@ -188,6 +199,7 @@ class Dialog:
             self.remote_target = target
         if source.id or source.transport == self.flow.transport:
             self.flow = source
+        self._next_hop = None
 
 
 def is_loose(uri: str) -> bool:

@@ -81,7 +81,7 @@ class ServerSide:
     def _receive_new(self, request: Request, source: Flow, now: float) -> None:
         layer, config = self._core.layer, self._core.config
         if request.method not in config.allow:
-            self.refuse(request, source, 405, [], (("Allow", ", ".join(config.allow)),))
+            self.refuse(request, source, 405, [], (("Allow", self._core.allow),))
         elif request.method == "BYE":
             self.refuse(request, source, 481, [])
         elif layer.is_merged(request):
@@ -97,7 +97,7 @@ class ServerSide:
             self.refuse(request, source, 481, [])
             return
         if request.method not in self._core.config.allow:
-            self.refuse(request, source, 405, [], (("Allow", ", ".join(self._core.config.allow)),))
+            self.refuse(request, source, 405, [], (("Allow", self._core.allow),))
             return
         if request.cseq.number <= dialog.remote_cseq:  # out of order (12.2.2)
             self.refuse(request, source, 500, [])
@@ -155,8 +155,9 @@ class ServerSide:
         # ENDING: our own BYE crossed it, and its end is the end.
 
     def _on_options(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
-        allow = ", ".join(self._core.config.allow)
-        self.respond(transaction, 200, headers=(("Allow", allow), ("Accept", "application/sdp")), now=now)
+        self.respond(
+            transaction, 200, headers=(("Allow", self._core.allow), ("Accept", "application/sdp")), now=now
+        )
 
     def _on_cancel(self, request: Request, source: Flow, now: float) -> None:
         invite = self._core.layer.find_server(request, "INVITE")
@@ -226,7 +227,7 @@ class ServerSide:
             dialog = dialog or self._make_dialog(transaction, response)
             response.headers.add("Contact", dialog.contact)
         if transaction.is_invite and status == 200:
-            response.headers.add("Allow", ", ".join(self._core.config.allow))
+            response.headers.add("Allow", self._core.allow)
         response.headers.add("Server", self._core.config.user_agent)
         for name, value in headers:
             response.headers.add(name, value)

@@ -55,7 +55,9 @@ class UserAgentCore:
 
     def _receive_response(self, response: Response, now: float) -> None:
         # Read all that will be needed first: a transaction must not take half of a garbled answer.
-        _, _, _ = response.to_tag, response.record_route, response.cseq
+        _ = response.to_tag
+        if 200 <= response.status < 300:
+            _ = response.record_route
         if len(response.vias) > 1:  # it has lost its way (8.1.3.3)
             self._state.statistics["responses_unmatched"] += 1
         elif not self._state.layer.receive_response(response, now):
