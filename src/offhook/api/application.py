@@ -10,7 +10,7 @@ from .endpoints.cdrs import CdrEndpoints
 from .endpoints.channels import ChannelEndpoints
 from .endpoints.directory import directory_routes
 from .endpoints.logins import Logins
-from .endpoints.quickcalls import Quickcalls
+from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
 from .gate import Gate
 from .operations import Operations
@@ -39,11 +39,10 @@ def routes_of(services: ApiServices) -> Routes:
         Logins,
         AccountEndpoints,
         Buttons,
-        Quickcalls,
         RegistrationEndpoints,
         ChannelEndpoints,
         CdrEndpoints,
         CallEndpoints,
     )
     routes = [route for noun in nouns for route in noun(services).routes()]
-    return Routes([*routes, *directory_routes(services)])
+    return Routes([*routes, *quickcall_routes(services), *directory_routes(services)])

@@ -6,9 +6,10 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter, Histogram
 
-from offhook.app.auth import ExpiredToken, Principal
+from offhook.app.auth import ExpiredToken
 from offhook.app.errors import WrongCredentials
 from offhook.app.limits import TokenBuckets
+from offhook.app.tokens import Principal
 from offhook.kernel import OffhookError
 
 from . import audit

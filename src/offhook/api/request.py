@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from offhook.app.auth import Principal
+from offhook.app.tokens import Principal
 from offhook.directory.model import Document, Json
 
 from .errors import ApiError, bad_json, field_fault, plain
@@ -43,7 +43,6 @@ class Request:
         "arguments",
         "data",
         "envelope",
-        "has_body",
         "headers",
         "http_method",
         "is_cors",
@@ -79,7 +78,6 @@ class Request:
         )
         self.envelope: Json = {}
         self.data: Json = {}
-        self.has_body = False
         self.principal: Principal | None = None
         self.account_id = ""
         self.account: Document | None = None
@@ -100,7 +98,6 @@ class Request:
         """Read envelope and data. Raises ApiError 400 or 415."""
         if not body.strip():
             return
-        self.has_body = True
         self.envelope = _normalised(decode_body(body, self.headers.get("content-type", "")))
         if "data" not in self.envelope:
             raise field_fault("data", "required", "Field is required but missing", value="data")

@@ -3,13 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any, Final
-
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
+from dataclasses import dataclass, replace
 
 from offhook.directory import Document, Json, normal_account_name
 from offhook.directory.numbers import normalise
@@ -19,42 +13,13 @@ from .errors import InvalidDocument, WrongCredentials
 from .limits import LoginLimiter
 from .passwords import DIGESTS, Passwords
 from .ports import Store
-
-TOKEN_MAX_CHARACTERS: Final = 2_048
-"""Ours have about 450."""
-
-REMEMBERED_MAX: Final = 10_000
-"""Tokens whose check is remembered (about 1 KB each)."""
-
-REMEMBERED_S: Final = 5.0
-"""How long a check is remembered; another node's revocation takes effect within this time."""
-
-ALGORITHMS: Final = ["HS256"]
+from .tokens import Claims, Principal, Remembered, TokenSigner
 
 
 class ExpiredToken(WrongCredentials):
     """The token was good once. Refused even where no token is needed (KAZOO's family B 401)."""
 
     code = "expired-token"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """A caller whose token or credentials were found good."""
-
-    account_id: str
-    owner_id: str = ""
-    """The user, if one logged in."""
-    method: str
-    """`cb_user_auth`, `cb_api_auth` or `cb_basic_auth`."""
-    is_admin: bool = True
-    """False for a user with priv_level `user`."""
-    is_master: bool = False
-    """Of the master account: reaches everything."""
-    token: str = ""
-    token_id: str = ""
-    expires_at: float = 0.0
-    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +50,10 @@ class Auth:
         self._clock = clock
         self._random = random
         self._secret = secret.encode()
-        self._key = OctKey.import_key(hashlib.sha256(b"tokens/" + self._secret).digest())
+        self._signer = TokenSigner(self._secret)
         self._token_ttl_s = token_ttl_s
         self._limiter = LoginLimiter()
-        self._remembered: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._remembered = Remembered()
 
     async def user_login(self, data: Json, *, address: str) -> Login:
         """Log a user in by digest. Raises InvalidDocument, WrongCredentials, TooManyRequests."""
@@ -125,7 +90,7 @@ class Auth:
         assert account is not None
         self._refuse_disabled(account)
         principal = self._principal(account, user, "cb_basic_auth")
-        self._remember(header, principal)
+        self._remembered.keep(header, principal, self._clock.monotonic())
         return principal
 
     def remembers(self, credentials: str) -> bool:
@@ -139,7 +104,7 @@ class Auth:
             principal = await self._verified(token)
             if principal is None:
                 return None
-            self._remember(token, principal)
+            self._remembered.keep(token, principal, self._clock.monotonic())
         if principal.expires_at <= self._clock.epoch():
             raise ExpiredToken
         if account_header and account_header != principal.account_id:
@@ -152,7 +117,7 @@ class Auth:
             await self._store.revoked_tokens.revoke(
                 principal.token_id, expires_at=principal.expires_at, now=self._clock.epoch()
             )
-        self._remembered.pop(principal.token, None)
+        self._remembered.drop(principal.token)
 
     def forget_changed(self, document: Document, before: Document | None) -> None:
         """Check every token anew if an account or user has changed. For DocumentService.observe."""
@@ -203,7 +168,7 @@ class Auth:
     def _login(self, account: Document, user: Document | None, method: str) -> Login:
         principal = self._principal(account, user, method)
         expires_at = int(self._clock.epoch()) + self._token_ttl_s
-        claims: dict[str, Any] = {
+        claims: Claims = {
             "iss": "offhook",
             "account_id": account.id,
             "method": method,
@@ -213,8 +178,8 @@ class Auth:
         }
         if user is not None:
             claims["owner_id"] = user.id
-        token = jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, self._key)
-        principal = _with_token(principal, token, claims["jti"], expires_at)
+        token = self._signer.sign(claims)
+        principal = replace(principal, token=token, token_id=claims["jti"], expires_at=expires_at)
         return Login(principal, account, user)
 
     def _principal(self, account: Document, user: Document | None, method: str) -> Principal:
@@ -236,7 +201,7 @@ class Auth:
     # --- tokens -----------------------------------------------------------------------------------
 
     async def _verified(self, token: str) -> Principal | None:
-        claims = self._claims(token)
+        claims = self._signer.claims(token)
         if claims is None:
             return None
         account_id, owner_id = str(claims.get("account_id", "")), str(claims.get("owner_id", ""))
@@ -253,27 +218,10 @@ class Auth:
         if not hmac.compare_digest(self._identity(account, user), str(claims.get("identity_sig", ""))):
             raise ExpiredToken
         principal = self._principal(account, user, str(claims.get("method", "")))
-        return _with_token(principal, token, token_id, expires_at)
+        return replace(principal, token=token, token_id=token_id, expires_at=expires_at)
 
-    def _claims(self, token: str) -> dict[str, Any] | None:
-        if token.count(".") != 2 or len(token) > TOKEN_MAX_CHARACTERS or not token.isascii():
-            return None
-        try:
-            return dict(jwt.decode(token, self._key, algorithms=ALGORITHMS).claims)
-        except (JoseError, ValueError, TypeError, RecursionError):
-            return None
-
-    def _recall(self, credential: str) -> Principal | None:
-        found = self._remembered.get(credential)
-        if found is None or found[1] < self._clock.monotonic():
-            return None
-        return found[0]
-
-    def _remember(self, credential: str, principal: Principal) -> None:
-        self._remembered[credential] = (principal, self._clock.monotonic() + REMEMBERED_S)
-        self._remembered.move_to_end(credential)
-        if len(self._remembered) > REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+    def _recall(self, credentials: str) -> Principal | None:
+        return self._remembered.recall(credentials, self._clock.monotonic())
 
 
 def _selectors(data: Json) -> list[tuple[str, str]]:
@@ -289,19 +237,6 @@ def _selectors(data: Json) -> list[tuple[str, str]]:
 
 def _is_alive(document: Document | None) -> bool:
     return document is not None and document.data.get("enabled", True) is not False
-
-
-def _with_token(principal: Principal, token: str, token_id: str, expires_at: float) -> Principal:
-    return Principal(
-        account_id=principal.account_id,
-        owner_id=principal.owner_id,
-        method=principal.method,
-        is_admin=principal.is_admin,
-        is_master=principal.is_master,
-        token=token,
-        token_id=token_id,
-        expires_at=expires_at,
-    )
 
 
 def _basic_parts(header: str) -> tuple[str, str]:

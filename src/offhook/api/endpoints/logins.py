@@ -5,8 +5,9 @@ from offhook.api.errors import fault, plain
 from offhook.api.request import Request
 from offhook.api.routing import LOGIN_COST, Access, Route
 from offhook.api.services import ApiServices
-from offhook.app.auth import Login, Principal
+from offhook.app.auth import Login
 from offhook.app.errors import InvalidDocument
+from offhook.app.tokens import Principal
 from offhook.directory.model import Document, Json
 from offhook.directory.validation import validate
 

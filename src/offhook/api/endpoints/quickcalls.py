@@ -19,11 +19,10 @@ OPEN_FLAG: Final = "allow_anonymous_quickcalls"
 
 
 class Quickcalls:
-    """`/devices/{id}/quickcall/{number}` and the same for users."""
+    """`/devices/{id}/quickcall/{number}`, or the same for users."""
 
-    def __init__(self, services: ApiServices, *, noun: str = "", type: str = "") -> None:
+    def __init__(self, services: ApiServices, type: str) -> None:
         self._services = services
-        self._noun = noun
         self._type = type
 
     async def start(self, request: Request) -> Reply:
@@ -94,14 +93,15 @@ class Quickcalls:
         data["call_id"] = view.plan.call_id
         return ApiError(500, "quickcall initiation failed", data)
 
-    def routes(self) -> list[Route]:
-        """Return the routes of quickcalls."""
-        return [
-            Route(
-                f"{ACCOUNT_ITEM}/{noun}/{{id}}/quickcall/{{number}}",
-                {"GET": nouns.start, "POST": nouns.start_and_wait},
-                Access.OPTIONAL,
-            )
-            for noun, type in (("devices", "device"), ("users", "user"))
-            for nouns in (Quickcalls(self._services, noun=noun, type=type),)
-        ]
+    def route(self) -> Route:
+        """Return the one route."""
+        return Route(
+            f"{ACCOUNT_ITEM}/{self._type}s/{{id}}/quickcall/{{number}}",
+            {"GET": self.start, "POST": self.start_and_wait},
+            Access.OPTIONAL,
+        )
+
+
+def quickcall_routes(services: ApiServices) -> list[Route]:
+    """Return the routes for devices and users."""
+    return [Quickcalls(services, type).route() for type in ("device", "user")]
