@@ -322,6 +322,8 @@ def test_a_relay_that_hangs_is_lost_within_a_bound(tmp_path):
         async with given_relay(tmp_path) as relay:
             assert relay.process_id is not None
             os.kill(relay.process_id, signal.SIGSTOP)
+            status = Path(f"/proc/{relay.process_id}/status")
+            await _until(lambda: "State:\tT" in status.read_text())
             before = time.monotonic()
             with pytest.raises(RelayLost):
                 await relay.open_leg("call", FIRST)

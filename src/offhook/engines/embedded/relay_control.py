@@ -33,6 +33,7 @@ class ControlChannel(asyncio.Protocol):
         self._backlog: deque[tuple[str, OnReply]] = deque()
         self._received = b""
         self._flush_is_due = False
+        self._is_closed = False
         self._watch: asyncio.TimerHandle | None = None
         self._quiet_since = 0.0  # the last reply came, or the first command went out
         self._loop = asyncio.get_running_loop()
@@ -51,11 +52,20 @@ class ControlChannel(asyncio.Protocol):
         self._watch_over()
 
     def send(self, command: str, on_reply: OnReply) -> None:
-        """Queue one command; `on_reply` follows."""
+        """Queue one command; `on_reply` follows, once."""
+        if self._is_closed:
+            self._loop.call_soon(on_reply, command, LOST)
+            return
         self._backlog.append((command, on_reply))
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
+
+    async def ask(self, command: str) -> str:
+        """Send a command; return its reply, or LOST."""
+        answer: asyncio.Future[str] = self._loop.create_future()
+        self.send(command, lambda _, reply: None if answer.done() else answer.set_result(reply))
+        return await answer
 
     def close(self) -> None:
         """Close without reporting a loss."""
@@ -112,6 +122,7 @@ class ControlChannel(asyncio.Protocol):
             self._watch_over()
 
     def _give_up(self, why: str) -> None:
+        self._is_closed = True
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

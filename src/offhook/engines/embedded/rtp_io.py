@@ -14,7 +14,6 @@ relay would be never; so after `D` they are woken by a datagram to a session of 
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -37,23 +36,13 @@ from .relay import (
     SessionStatistics,
     SideStatistics,
 )
-from .relay_control import LOST, REPLY_BOUND_S, ControlChannel
+from .relay_control import LOST
+from .relay_host import RelayHost
 
-PROCESS_PROGRAM: Final = Path(__file__).with_name("relay_process.py")
-START_BOUND_S: Final = 10.0
-"""It takes 35 ms; a machine under full load has been seen to take two seconds to start an interpreter."""
-STOP_BOUND_S: Final = 2.0
-RESTART_DELAY_S: Final = 0.1
-RESTART_DELAY_MAX_S: Final = 5.0
-"""A relay that keeps dying is tried this often, for ever: calls fail meanwhile, with a clear error."""
 MAX_WAITING: Final = 8_192
 """Commands that may wait: two seconds' worth of a busy relay. Beyond, new sessions are refused."""
-SEND_BUFFER_BYTES: Final = 1 << 20
-"""For the relay's replies: room for ten times MAX_IN_FLIGHT."""
-
 SAMPLES_PER_MS: Final = 8
 """RTPProxy gives jitter in timestamp units; both our codecs count 8,000 a second."""
-PROTOCOL_VERSION: Final = "20040107"
 GATE: Final = "gate"
 GATE_PAYLOAD_TYPE: Final = 99
 """A payload type RTPProxy has no packet size for: its player sends nothing, but holds the gate shut."""
@@ -114,9 +103,13 @@ class RtpIoRelay:
             raise ValueError(f"media ports {ports[0]}-{ports[1]}: a session needs eight")
         self._sessions: dict[str, _Session] = {}
         self._opened = 0
-        self._channel: ControlChannel | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._supervisor: asyncio.Task[None] | None = None
+        self._host = RelayHost(
+            media_folder,
+            bind_address,
+            (self._port_min, self._port_max),
+            bell=BELL_COMMAND,
+            on_lost=self._lost,
+        )
         self._report: ReportMediaError = _ignore
         self._ringer: socket.socket | None = None
         self._bell_timer: asyncio.TimerHandle | None = None
@@ -130,12 +123,12 @@ class RtpIoRelay:
     @property
     def process_id(self) -> int | None:
         """Return the process that carries the packets (for CPU accounting), or None while it is down."""
-        return self._process.pid if self._process is not None else None
+        return self._host.process_id
 
     @property
     def is_up(self) -> bool:
         """Tell whether new sessions can be opened."""
-        return self._channel is not None
+        return self._host.channel is not None
 
     def __len__(self) -> int:
         """Return how many sessions are open."""
@@ -150,111 +143,38 @@ class RtpIoRelay:
         self._ringer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._ringer.setblocking(False)
         try:
-            await self._spawn()
+            await self._host.start()
         except BaseException:
             await self.stop()
             raise
-        self._supervisor = asyncio.create_task(self._keep_alive(), name="media relay supervisor")
 
     async def stop(self) -> None:
         """End the relay process and all its sessions."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        self._fail_all(RelayLost("stopped"), reported=False)
+        sessions = self._take_all()
+        await self._host.stop()
+        for session in sessions:
+            _fail(session.ports, RelayLost("stopped"))
         if self._bell_timer is not None:
             self._bell_timer.cancel()
             self._bell_timer = None
         if self._ringer is not None:
             self._ringer.close()
             self._ringer = None
-        await self._end_process()
-
-    async def _keep_alive(self) -> None:
-        delay = RESTART_DELAY_S
-        while True:
-            if self._process is not None:
-                status = await self._process.wait()
-                _log.error("media relay ended", status=status)
-                self._lost("the relay process ended")
-            await asyncio.sleep(delay)
-            try:
-                await self._spawn()
-                delay = RESTART_DELAY_S
-            except MediaError as error:
-                _log.error("media relay does not start", error=str(error))
-                delay = min(2 * delay, RESTART_DELAY_MAX_S)
-
-    async def _spawn(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", str(PROCESS_PROGRAM), str(theirs.fileno())),
-                *(self._bind_address, str(self._port_min), str(self._port_max)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                cwd=self._folder,
-                start_new_session=True,  # a terminal's Ctrl-C is for us: calls are drained first
-            )
-        loop = asyncio.get_running_loop()
-        _, channel = await loop.create_unix_connection(lambda: ControlChannel(self._lost), sock=ours)
-        self._channel = channel
-        try:
-            await self._greet(channel)
-        except MediaError as error:
-            self._channel = None
-            channel.close()
-            await self._end_process()
-            raise RelayLost(f"it did not start: {error}") from error
-        _log.info("media relay started", pid=self._process.pid, ports=f"{self._port_min}-{self._port_max}")
-
-    async def _greet(self, channel: ControlChannel) -> None:
-        channel.bound_replies(START_BOUND_S)
-        version = await self._ask("V")
-        if version != PROTOCOL_VERSION:
-            raise MediaRefused("V", version)
-        await self._ask(BELL_COMMAND)  # while a port is certainly free
-        channel.bound_replies(REPLY_BOUND_S)
-
-    async def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_BOUND_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
     def _lost(self, why: str) -> None:
-        channel, self._channel = self._channel, None
-        if channel is None:
-            return
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # it hangs, or its socket broke; the supervisor starts another
-        _log.error("media relay lost", why=why, sessions=len(self._sessions))
-        self._fail_all(RelayLost(why), reported=True)
-        channel.close()
+        error = RelayLost(why)
+        sessions = self._take_all()
+        _log.error("media relay lost", why=why, sessions=len(sessions))
+        for session in sessions:
+            if session.ports.done():
+                self._report(session.session_id, error)
+            else:
+                _fail(session.ports, error)
 
-    def _fail_all(self, error: RelayLost, *, reported: bool) -> None:
+    def _take_all(self) -> list[_Session]:
         sessions = list(self._sessions.values())
         self._sessions.clear()
-        for session in sessions:
-            if not session.ports.done():
-                _fail(session.ports, error)
-            elif reported:
-                self._report(session.session_id, error)
+        return sessions
 
     # --- the port --------------------------------------------------------------------------------
 
@@ -323,9 +243,9 @@ class RtpIoRelay:
     # --- commands --------------------------------------------------------------------------------
 
     def _open(self, session_id: str) -> _Session:
-        if self._channel is None:
-            raise RelayLost("restarting" if self._supervisor is not None else "not started")
-        if len(self._sessions) >= self.capacity or self._channel.waiting > MAX_WAITING:
+        if self._host.channel is None:
+            raise RelayLost("it is not up")
+        if len(self._sessions) >= self.capacity or self._host.channel.waiting > MAX_WAITING:
             raise RelayFull(len(self._sessions))
         self._opened += 1
         session = _Session(session_id, f"s{self._opened}", asyncio.get_running_loop().create_future())
@@ -334,18 +254,20 @@ class RtpIoRelay:
         return session
 
     def _ask_for_ports(self, session: _Session) -> None:
-        if self._channel is None or self._sessions.get(session.session_id) is not session:
+        if self._host.channel is None or self._sessions.get(session.session_id) is not session:
             _fail(session.ports, RelayLost("closed while it opened"))
             return
         session.attempts += 1
-        self._channel.send(
+        self._host.channel.send(
             f"U{OPENING} {session.token} {NOWHERE} second first && L{OPENING} {NOWHERE}",
             lambda command, reply: self._opened_or_refused(session, command, reply),
         )
 
     def _opened_or_refused(self, session: _Session, command: str, reply: str) -> None:
         numbers = _ports(reply)
-        if numbers is not None:
+        if reply == LOST:
+            _fail(session.ports, RelayLost("it gave no answer"))
+        elif numbers is not None:
             if self._sessions.get(session.session_id) is session:
                 self.silence(session.session_id, RelaySide.FIRST)
                 self.silence(session.session_id, RelaySide.SECOND)
@@ -362,20 +284,20 @@ class RtpIoRelay:
             _fail(session.ports, full if _is_port_shortage(reply) else MediaRefused(command, reply))
 
     def _delete(self, session: _Session) -> None:
-        if self._channel is not None:
-            self._channel.send(f"D {session.token} second first", _no_matter)
+        if self._host.channel is not None:
+            self._host.channel.send(f"D {session.token} second first", _no_matter)
             self._ring_soon()
 
     def _send(self, session_id: str, verb: str, rest: str) -> None:
         session = self._sessions.get(session_id)
-        if session is None or self._channel is None:
+        if session is None or self._host.channel is None:
             return
 
         def replied(command: str, reply: str) -> None:
             if reply.startswith("E") and self._sessions.get(session_id) is session:
                 self._report(session_id, MediaRefused(command, reply))
 
-        self._channel.send(f"{verb} {session.token} {rest}", replied)
+        self._host.channel.send(f"{verb} {session.token} {rest}", replied)
 
     def _ring_soon(self) -> None:
         if self._bell_timer is None:
@@ -384,8 +306,8 @@ class RtpIoRelay:
     def _find_bell(self) -> None:
         """Find the bell, or open it again if it timed out. It has one side: it passes nothing on."""
         self._bell_timer = None
-        if self._channel is not None:
-            self._channel.send(BELL_COMMAND, self._ring)
+        if self._host.channel is not None:
+            self._host.channel.send(BELL_COMMAND, self._ring)
 
     def _ring(self, _command: str, reply: str) -> None:
         port = reply.partition(" ")[0]
@@ -397,11 +319,8 @@ class RtpIoRelay:
                 self._ringer.sendto(b"", (host, number))
 
     async def _ask(self, command: str) -> str:
-        if self._channel is None:
-            raise RelayLost("restarting")
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._channel.send(command, lambda _, reply: _resolve(answer, reply))
-        reply = await answer
+        channel = self._host.channel
+        reply = await channel.ask(command) if channel is not None else LOST
         if reply == LOST:
             raise RelayLost("it gave no answer")
         if reply.startswith("E"):

@@ -1,0 +1,150 @@
+"""Keeps a relay process running: starts it, greets it, notices its end, starts another."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from .relay import RelayLost
+from .relay_control import REPLY_BOUND_S, ControlChannel
+
+PROCESS_PROGRAM: Final = Path(__file__).with_name("relay_process.py")
+START_BOUND_S: Final = 10.0
+"""It takes 35 ms; a machine under full load has been seen to take two seconds to start an interpreter."""
+STOP_BOUND_S: Final = 2.0
+RESTART_DELAY_S: Final = 0.1
+RESTART_DELAY_MAX_S: Final = 5.0
+"""A relay that keeps dying is tried this often, for ever: calls fail meanwhile, with a clear error."""
+SEND_BUFFER_BYTES: Final = 1 << 20
+"""For the relay's replies: room for ten times MAX_IN_FLIGHT."""
+PROTOCOL_VERSION: Final = "20040107"
+
+_log = structlog.get_logger("offhook.media")
+
+
+class RelayHost:
+    """One relay process at a time. `channel` is None while there is none to talk to."""
+
+    def __init__(
+        self,
+        folder: Path,
+        bind_address: str,
+        ports: tuple[int, int],
+        *,
+        bell: str,
+        on_lost: Callable[[str], None],
+    ) -> None:
+        """Prepare. `bell` is the command that opens a port for good; on_lost is told why, once for each."""
+        self.channel: ControlChannel | None = None
+        self._folder = folder
+        self._arguments = (bind_address, *map(str, ports))
+        self._bell = bell
+        self._on_lost = on_lost
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def process_id(self) -> int | None:
+        """Return the process that carries the packets, or None while it is down."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Bring it up, and keep it up. Raises RelayLost if it does not come up."""
+        await self._spawn()
+        self._supervisor = asyncio.create_task(self._keep_alive(), name="media relay supervisor")
+
+    async def stop(self) -> None:
+        """End it. Idempotent; may precede start()."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervisor
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            channel.close()
+        await self._end_process()
+
+    async def _keep_alive(self) -> None:
+        delay = RESTART_DELAY_S
+        while True:
+            if self._process is not None:
+                status = await self._process.wait()
+                _log.error("media relay ended", status=status)
+                self._lost("the relay process ended")
+            await asyncio.sleep(delay)
+            try:
+                await self._spawn()
+                delay = RESTART_DELAY_S
+            except RelayLost as error:
+                _log.error("media relay does not start", reason=str(error))
+                delay = min(2 * delay, RESTART_DELAY_MAX_S)
+
+    async def _spawn(self) -> None:
+        channel = await self._launch()
+        try:
+            await self._greet(channel)
+        except BaseException:
+            channel.close()
+            await self._end_process()
+            raise
+        self.channel = channel
+        _log.info("media relay started", pid=self.process_id, ports="-".join(self._arguments[1:]))
+
+    async def _launch(self) -> ControlChannel:
+        ours, theirs = socket.socketpair()
+        try:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", str(PROCESS_PROGRAM), str(theirs.fileno()), *self._arguments),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                cwd=self._folder,
+                start_new_session=True,  # a terminal's Ctrl-C is for us: calls are drained first
+            )
+            loop = asyncio.get_running_loop()
+            _, channel = await loop.create_unix_connection(lambda: ControlChannel(self._lost), sock=ours)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return channel
+
+    async def _greet(self, channel: ControlChannel) -> None:
+        channel.bound_replies(START_BOUND_S)
+        version = await channel.ask("V")
+        if version != PROTOCOL_VERSION:
+            raise RelayLost(f"it did not start ({version or 'it ended'})")
+        bell = await channel.ask(self._bell)  # now, while a port is certainly free
+        if not bell[:1].isdigit():
+            raise RelayLost(f"it cannot open a port at {self._arguments[0]} ({bell or 'it ended'})")
+        channel.bound_replies(REPLY_BOUND_S)
+
+    async def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_BOUND_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def _lost(self, why: str) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()  # it hangs, or its socket broke; the supervisor starts another
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            self._on_lost(why)
+            channel.close()
