@@ -126,7 +126,10 @@ def test_variables_reach_every_cdr(pair: Pair) -> None:
     )
     pair.invites(call_id)
     interaction_id = pair.account.call(call_id)["interaction_id"]
-    variables = [cdr["custom_application_vars"] for cdr in pair.account.cdrs(interaction_id)]
+    cdrs = wait_for(
+        lambda: pair.account.cdrs(interaction_id), timeout_s=5.0, what="the CDRs of the interaction"
+    )
+    variables = [cdr["custom_application_vars"] for cdr in cdrs]
     assert variables == [{"team": "sales", "campaign": "may", "contact": "1002"}] * 2
 
 
