@@ -85,12 +85,13 @@ class Auth:
         account_id, digest = _basic_parts(header)
         if not account_id:
             return None
+        generation = self._remembered.generation
         account = await self._store.documents.get(account_id, account_id, type="account")
         user = await self._user_by_digest(account, "md5", digest, account_id, address)
         assert account is not None
         self._refuse_disabled(account)
         principal = self._principal(account, user, "cb_basic_auth")
-        self._remembered.keep(header, principal, self._clock.monotonic())
+        self._remembered.keep(header, principal, self._clock.monotonic(), generation=generation)
         return principal
 
     def remembers(self, credentials: str) -> bool:
@@ -101,10 +102,11 @@ class Auth:
         """Return whose token it is, or None if it is none of ours. Raises ExpiredToken."""
         principal = self._recall(token)
         if principal is None:
+            generation = self._remembered.generation
             principal = await self._verified(token)
             if principal is None:
                 return None
-            self._remembered.keep(token, principal, self._clock.monotonic())
+            self._remembered.keep(token, principal, self._clock.monotonic(), generation=generation)
         if principal.expires_at <= self._clock.epoch():
             raise ExpiredToken
         if account_header and account_header != principal.account_id:

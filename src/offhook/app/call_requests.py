@@ -1,6 +1,7 @@
 """From an understood request to a call in execution: plan, throttle, place."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from offhook.calls.model import CallPlan
 from offhook.directory.model import Document, Json
@@ -17,6 +18,9 @@ from .planning import (
     plan_quickcall,
 )
 from .ports import Calls, LiveCall
+
+VISITOR_QUICKCALLS: Final = 10
+"""Per minute and device or user: anybody may call those with `allow_anonymous_quickcalls`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,12 @@ class CallRequests:
             return await self._place(planned)
 
     async def quickcall(self, account: Document, endpoint: Document, request: QuickcallRequest) -> PlacedCall:
-        """Place the call of a device or user. Raises PlanRefused, CallRefused, StorageLost."""
+        """Place the call of a device or user. Raises as connect does; visitors are throttled."""
         _refuse_disabled(account)
-        return await self._place(await self.plan_quickcall(account, endpoint, request))
+        planned = await self.plan_quickcall(account, endpoint, request)
+        limit = VISITOR_QUICKCALLS if request.visitor else None
+        with self._throttles.invocation(endpoint.id, limit, now=self._clock.monotonic()):
+            return await self._place(planned)
 
     async def plan_connect(self, account: Document, button: Document, request: ConnectRequest) -> Planned:
         """Return what would be done. Raises PlanRefused."""

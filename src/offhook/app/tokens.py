@@ -67,14 +67,18 @@ class Remembered:
 
     def __init__(self) -> None:
         self._found: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self.generation = 0
+        """Grows whenever something is forgotten: a check that began before must not be kept."""
 
     def recall(self, credentials: str, now: float) -> Principal | None:
         """Return whose they are, if that is still fresh."""
         found = self._found.get(credentials)
         return found[0] if found is not None and now < found[1] else None
 
-    def keep(self, credentials: str, principal: Principal, now: float) -> None:
-        """Remember them for a while."""
+    def keep(self, credentials: str, principal: Principal, now: float, *, generation: int) -> None:
+        """Remember them for a while, unless something was forgotten since their check began."""
+        if generation != self.generation:
+            return
         self._found[credentials] = (principal, now + REMEMBERED_S)
         self._found.move_to_end(credentials)
         if len(self._found) > REMEMBERED_MAX:
@@ -82,8 +86,10 @@ class Remembered:
 
     def drop(self, credentials: str) -> None:
         """Forget one."""
+        self.generation += 1
         self._found.pop(credentials, None)
 
     def clear(self) -> None:
         """Forget all."""
+        self.generation += 1
         self._found.clear()

@@ -103,6 +103,13 @@ def test_bad_quickcall_options(node: ApiNode, acme: TestAccount) -> None:
         assert field in answer.data
 
 
+def test_visitors_quickcalls_are_throttled(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.created("devices", {"name": "Hall", "allow_anonymous_quickcalls": True})
+    path = f"{acme.base}/devices/{device}/quickcall/1002"
+    assert [node.get(path, token="").status for _ in range(11)] == [202] * 10 + [429]
+    assert node.get(path).status == 202
+
+
 # --- calls ------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,14 @@
 """Logins, tokens, privileges (kazoo-behaviour 3)."""
 
+import asyncio
 import base64
 import hashlib
 import json
+
+import pytest
+
+from offhook.app.auth import ExpiredToken
+from offhook.directory.model import Document
 
 from .node import API_KEY, ApiNode, TestAccount, md5_credentials
 
@@ -238,3 +244,25 @@ def test_passwords_are_never_stored_in_clear(node: ApiNode, acme: TestAccount) -
     assert "password" not in stored.data
     assert all("$argon2id$" in form for form in stored.private["credentials"].values())
     assert "s3cret-pass" not in str(stored)
+
+
+def test_a_check_under_way_does_not_revive_a_deleted_token(node: ApiNode, acme: TestAccount) -> None:
+    token = acme.token()
+    auth = node.services.auth
+
+    async def revoke_during_check() -> None:
+        principal = await auth.check(token)
+        assert principal is not None
+        auth.forget_changed(*await _changed(node, acme))
+        checking = asyncio.ensure_future(auth.check(token))
+        await auth.revoke(principal)
+        await asyncio.gather(checking, return_exceptions=True)
+        with pytest.raises(ExpiredToken):
+            await auth.check(token)
+
+    node.run(revoke_during_check())
+
+
+async def _changed(node: ApiNode, acme: TestAccount) -> tuple[Document, Document]:
+    account = await node.services.documents.read(acme.id, acme.id, type="account")
+    return account, account
