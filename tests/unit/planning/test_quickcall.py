@@ -2,7 +2,7 @@
 
 import pytest
 
-from offhook.app.planning import NumberInvalid, SipUriNotAllowed, TargetCallUnknown
+from offhook.app.planning import CallRestricted, NumberInvalid, SipUriNotAllowed, TargetCallUnknown
 from offhook.calls.model import EndpointPlan, MediaMode, PartyPlan, Side
 from offhook.directory.model import Document
 
@@ -140,6 +140,12 @@ def test_the_carriers_caller_id_type_applies_unless_cid_number_was_given(account
     assert leg.caller_id_number == "1007"
     leg = only_endpoint(account.quickcall(desk(account), "4158867900", **{"cid-number": "5"}).plan.second)
     assert leg.caller_id_number == "5"
+
+
+def test_a_visitor_never_reaches_an_emergency_number_by_quickcall(account: Account) -> None:
+    account.given_carrier("rescue", rules=[".+"], emergency=True)
+    with pytest.raises(CallRestricted):
+        account.quickcall(desk(account), "911", visitor=True)
 
 
 def test_emergency_calls_show_the_emergency_caller_id_of_the_device(account: Account) -> None:

@@ -7,16 +7,12 @@ import msgspec
 from offhook.app.ports import Document, Json
 from offhook.calls.model import CallPlan, Side
 
-from .account_directory import AccountDirectory
-from .classifiers import EMERGENCY, classify
 from .contacts import Contact, check_whitelist, parse_contact, parse_number
-from .errors import CallRestricted
+from .endpoints import LegView
 from .leg_headers import custom_headers
-from .legs import LegView
 from .numbers import apply_dial_plan, is_reconcilable, normalise
 from .options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, ConnectRequest
 from .originate_answer import connect_answer, visitor_answer
-from .phones import Phones
 from .planned import (
     SECOND_TIMEOUT_S,
     Planned,
@@ -59,11 +55,11 @@ async def plan_connect(
     Raises PlanRefused: NumberInvalid, SipUriNotAllowed, ContactNotAllowed, CallRestricted.
     """
     sides = _read_sides(request, button, account, world)
-    router = Router(Phones(AccountDirectory(world.documents, account), world.registrations), world.random)
+    router = world.router(account, for_visitor=request.visitor)
     extension_route = await router.route(
         sides.extension, payer=sides.account, caller_number=sides.caller.number
     )
-    contact_route = await _route_contact(router, sides, is_visitor=request.visitor)
+    contact_route = await _route_contact(router, sides)
     call_id = f"c2c-{button.id}-{world.random.hex(10)}"
     plan = _make_plan(request, sides, extension_route, contact_route, call_id=call_id, world=world, now=now)
     answer = connect_answer(
@@ -95,15 +91,12 @@ def _read_sides(request: ConnectRequest, button: Document, account: Document, wo
     )
 
 
-async def _route_contact(router: Router, sides: _Sides, *, is_visitor: bool) -> Route:
-    """Return how the contact is reached. An anonymous visitor never reaches an emergency number."""
+async def _route_contact(router: Router, sides: _Sides) -> Route:
     contact = sides.contact
     if contact.uri is not None:
         step = Step(rings=(UriRing(uri=contact.uri),))
         return Route(number=contact.number, steps=(step,), words=f"SIP URI at {contact.uri.host_port}")
     dialled = normalise(apply_dial_plan(contact.number, sides.account.merged("dial_plan")))
-    if is_visitor and classify(dialled) == EMERGENCY:
-        raise CallRestricted(dialled, classifier=EMERGENCY)
     return await router.route(
         dialled, payer=sides.account, spelled=contact.raw, caller_number=sides.callee.number
     )

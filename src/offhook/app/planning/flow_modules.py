@@ -174,7 +174,7 @@ async def _resources(walk: Walk, data: Json) -> bool:
     if data.get("do_not_normalize") is not True and data.get("bypass_e164") is not True:
         number = normalise(number)
     classifier = classify(number)
-    if walk.payer.denies(classifier):
+    if walk.payer.denies(classifier) or (walk.router.for_visitor and classifier == EMERGENCY):
         raise CallRestricted(number, classifier=classifier)
     directory = walk.router.directory
     flags = (*texts_at(data, "outbound_flags"), *_own_flags(walk.payer))

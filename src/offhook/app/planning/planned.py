@@ -5,14 +5,17 @@ from typing import Final
 
 import msgspec
 
-from offhook.app.ports import Documents, Json
+from offhook.app.ports import Document, Documents, Json
 from offhook.calls.model import CallPlan, EndpointKind, MediaMode, PartyPlan, Side
 from offhook.kernel import Random, gregorian_s
 
+from .account_directory import AccountDirectory
+from .endpoints import LegView
 from .explanation import explain
-from .legs import LegView, make_steps, name_legs
-from .phones import Registrations
+from .legs import make_steps, name_legs
+from .phones import Phones, Registrations
 from .rings import Route
+from .routing import Router
 
 SECOND_TIMEOUT_S: Final = 60.0
 """How long the second party rings, if neither a button's `timeout` nor its callflow say."""
@@ -31,6 +34,11 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """OFFHOOK_MAX_DURATION_S: a joined call is ended after this long."""
     interaction_of: Callable[[str, str], str | None] = lambda account_id, call_id: None
     """(account id, call id of a call or leg) → interaction id of the live call, or None."""
+
+    def router(self, account: Document, *, for_visitor: bool) -> Router:
+        """Return what routes numbers in an account, for one plan."""
+        phones = Phones(AccountDirectory(self.documents, account), self.registrations)
+        return Router(phones, self.random, for_visitor=for_visitor)
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

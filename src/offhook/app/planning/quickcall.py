@@ -9,14 +9,13 @@ from offhook.calls.model import CallPlan, Side
 
 from .account_directory import AccountDirectory
 from .contacts import Contact, parse_contact, parse_number
+from .endpoints import LegView
 from .errors import TargetCallUnknown
 from .flow import Walk
 from .leg_headers import custom_headers
-from .legs import LegView
 from .numbers import apply_dial_plan, filter_number, is_reconcilable, normalise
 from .options import QuickcallRequest
 from .originate_answer import quickcall_answer, visitor_answer
-from .phones import Phones
 from .planned import (
     SECOND_TIMEOUT_S,
     Planned,
@@ -61,7 +60,7 @@ async def plan_quickcall(
     Raises PlanRefused: NumberInvalid, SipUriNotAllowed, BadNumberFilter, CallRestricted, TargetCallUnknown.
     """
     interaction_id = _interaction(request, account, world, now)
-    router = Router(Phones(AccountDirectory(world.documents, account), world.registrations), world.random)
+    router = world.router(account, for_visitor=request.visitor)
     devices = [endpoint] if endpoint.type == "device" else await router.directory.devices_of(endpoint)
     call = await _read(request, endpoint, devices, router, world)
     first_route = await _route_first(router, call, devices)

@@ -23,10 +23,12 @@ MAX_FORWARDS: Final = 3
 class Router:
     """Routes numbers inside one account."""
 
-    def __init__(self, phones: Phones, random: Random) -> None:
+    def __init__(self, phones: Phones, random: Random, *, for_visitor: bool) -> None:
         self.phones = phones
         self.directory: AccountDirectory = phones.directory
         self.random = random
+        self.for_visitor = for_visitor
+        """The request was anonymous: it never reaches an emergency number."""
 
     async def route(
         self,
