@@ -147,7 +147,7 @@ def bytes_per_call(standing: int) -> float:
         bench.set_up(number)
     bench.pass_time(HOLD_S)
     bench.pass_time(HOLD_S)
-    kept, bench.dialogs = [answered.dialog for answered in bench.dialogs], []
+    kept, bench.dialogs = [(answered.invite, answered.dialog) for answered in bench.dialogs], []
     del bench.theirs
     gc.collect()
     size = tracemalloc.get_traced_memory()[0]

@@ -62,6 +62,7 @@ class ClientInvite:
     )
 
     transaction: ClientTransaction
+    """Gone, like `_sent`, once nothing can be repeated any more."""
     _sent: Request
 
     def __init__(self, side: ClientSide, request: InviteRequest, *, call_id: str, local_tag: str) -> None:
@@ -116,9 +117,13 @@ class ClientInvite:
             self._end(STATUS_OF_CAUSE[cause], cause)
 
     def on_forgotten(self, transaction: ClientTransaction) -> None:
-        """No 2xx can be repeated any more: drop the ACKs, and forks that came to nothing."""
+        """No 2xx can be repeated any more: drop the ACKs, forks that came to nothing, and the INVITE.
+
+        A handle lives as long as its call; 3 KB of sent bytes need not.
+        """
         if transaction is not self.transaction:
             return
+        del self.transaction, self._sent
         self._drop_early()
         for dialog in self._forks.values():
             if dialog.invite_cseq == self.cseq:

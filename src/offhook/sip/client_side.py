@@ -131,6 +131,9 @@ class ClientSide:
         if cause is EndCause.TIMEOUT:
             reason = DialogEndReason.TIMEOUT if reason is DialogEndReason.BYE else reason
         elif cause is EndCause.TRANSPORT:
+            if dialog.leave_connection():
+                self.send_bye(dialog, now, (), reason)
+                return
             reason = DialogEndReason.TRANSPORT if reason is DialogEndReason.BYE else reason
         elif status in (408, 481) and reason is DialogEndReason.BYE:
             reason = DialogEndReason.GONE

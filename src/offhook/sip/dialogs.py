@@ -186,6 +186,15 @@ class Dialog:
                 self._next_hop = flow_to(hop, self.flow)
         return self._next_hop
 
+    def leave_connection(self) -> bool:
+        """Try the peer's Contact in place of a connection that is lost; False if there was none."""
+        if not self.flow.id:
+            return False
+        self.flow = Flow(self.flow.transport, self.flow.local, self.flow.remote)
+        self.same_flow = False
+        self._next_hop = None
+        return True
+
     def set_path(self, target: str, route_set: tuple[str, ...]) -> None:
         """Take target and route set from the 2xx (13.2.2.4); an empty target changes nothing."""
         self.remote_target = target or self.remote_target

@@ -224,16 +224,16 @@ class ClientTransaction(_Transaction):
     def _acknowledge(self, response: Response, now: float) -> None:
         self.ack = self.layer.failure_ack(self, response)
         self.layer.transmit(self.ack, self.flow)
+        self.user.on_response(self, response, now)
         # Timer D: at least 32 seconds over UDP (RFC 3261 17.1.1.2).
         self.linger(Input.TIMER_D, self.layer.config.give_up, now)
-        self.user.on_response(self, response, now)
 
     def _resend_ack(self, response: Response, now: float) -> None:
         self.layer.transmit(self.ack, self.flow)
 
     def _complete(self, response: Response, now: float) -> None:
-        self.linger(Input.TIMER_K, self.layer.config.t4, now)
         self.user.on_response(self, response, now)
+        self.linger(Input.TIMER_K, self.layer.config.t4, now)
 
     def _resend(self, message: None, now: float) -> None:
         """Timer A doubles without end; timer E up to T2."""

@@ -106,6 +106,7 @@ class UserAgentCore:
         """Return what to transmit, in order; the next call returns what came since."""
         layer = self._state.layer
         outbox, layer.outbox = layer.outbox, []
+        layer.statistics["messages_sent"] += len(outbox)
         return outbox
 
     # --- client ---

@@ -293,7 +293,7 @@ def test_over_tcp_nothing_is_sent_again_and_nothing_lingers(given: Given) -> Non
     given.wait(10)
     assert given.sent() == ["OPTIONS sip:b@192.0.2.2"]
     given.layer.receive_response(answer_to(transaction, 200), given.now)
-    assert given.user.told == [("forgotten", None), ("response", 200)]
+    assert given.user.told == [("response", 200), ("forgotten", None)]
     assert (len(given.layer), len(given.wheel)) == (0, 0)
 
 

@@ -455,6 +455,23 @@ def test_a_bye_before_the_ack_sends_the_ack_first(wire: Wire) -> None:
     assert [message.method for message in wire.sent if isinstance(message, Request)][-2:] == ["ACK", "BYE"]
 
 
+def test_a_bye_whose_connection_is_gone_tries_the_contact(wire: Wire) -> None:
+    stream = Flow("tcp", US, ("192.0.2.2", 40001), "tcp-1")
+    given_invite(wire, flow=stream)
+    contact = "<sip:bob@192.0.2.2:5060;transport=tcp>"
+    wire.answer(wire.last("INVITE"), 200, contact=contact, flow=stream)
+    wire.core.bye(wire.one(InviteAnswered).dialog, wire.now)
+    wire.settle()
+    assert wire.sent_flows[-1] == stream
+    wire.core.flow_failed(stream, wire.now)
+    wire.settle()
+    assert wire.sent_flows[-1] == Flow("tcp", US, ("192.0.2.2", 5060))
+    wire.core.flow_failed(wire.sent_flows[-1], wire.now)
+    wire.settle()
+    assert wire.one(DialogEnded).reason is DialogEndReason.TRANSPORT
+    assert_clean(wire)
+
+
 def test_byes_that_cross_end_the_dialog_once(wire: Wire) -> None:
     dialog = given_dialog(wire)
     wire.core.bye(dialog, wire.now)

@@ -130,13 +130,15 @@ class TcpConnections:
         return connection.flow if connection is not None else None
 
     def send(self, data: bytes, flow: Flow) -> None:
-        """Send over the flow's connection, or one to its remote address, opened if need be."""
-        connection = self._by_id.get(flow.id) if flow.id else None
-        connection = connection or self._by_remote.get(flow.remote)
-        if connection is None:
-            connection = self._open(flow)
+        """Send over the connection a flow names, or one to its remote address, opened if need be."""
+        if flow.id:
+            connection = self._by_id.get(flow.id)
+        else:
+            connection = self._by_remote.get(flow.remote) or self._open(flow)
         if connection is not None:
             connection.send(data)
+        else:
+            asyncio.get_running_loop().call_soon(self._on_lost, flow)
 
     def _new_id(self) -> str:
         self._count += 1
@@ -145,7 +147,6 @@ class TcpConnections:
     def _open(self, flow: Flow) -> _Connection | None:
         loop = asyncio.get_running_loop()
         if self._is_stopping or len(self) >= CONNECTIONS_MAX:
-            loop.call_soon(self._on_lost, flow)
             return None
         connection = _Connection(self, self._new_id())
         self._by_remote[flow.remote] = connection
