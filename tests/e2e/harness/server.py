@@ -78,10 +78,17 @@ class Server:
 
     def stop(self) -> None:
         """End it as a service manager does. Raises AssertionError unless it ends well and logged no error."""
-        process = self._running()
-        process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
+        self.assert_stopped()
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        self._running().send_signal(signal.SIGTERM)
+
+    def assert_stopped(self) -> None:
+        """Return once it has ended. Raises AssertionError unless it ends well and logged no error."""
         try:
-            code = process.wait(STOP_S)
+            code = self._running().wait(STOP_S)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"SIGTERM did not end the server in {STOP_S:g} s:\n{self.tail()}") from None

@@ -1,0 +1,90 @@
+"""A server that is asked to stop, and one that is killed: no call without an outcome, no leg left behind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import FarEnd
+from .harness import Account, KazooClient, Server
+from .harness.far_ends import ANSWERS
+from .harness.waiting import wait_for
+
+pytestmark = pytest.mark.needs("sipp")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    server = Server(folder, OFFHOOK_DRAIN_S="8")
+    server.start()
+    yield server
+    server.kill()
+
+
+def account_of(node: Server) -> Account:
+    client = KazooClient(node.host, node.http_port)
+    client.login(node.api_key)
+    return client.create_account("Acme", "acme.test")
+
+
+def create_extensions(account: Account, first_uri: str, second_uri: str) -> str:
+    account.create_extension("1001", account.create_static_phone("phone1001", first_uri))
+    account.create_extension("1002", account.create_static_phone("phone1002", second_uri))
+    return account.create_button("1001")
+
+
+def test_sigterm_lets_live_calls_end(node: Server, far_end: FarEnd) -> None:
+    account = account_of(node)
+    first, second = far_end(ANSWERS), far_end(ANSWERS)
+    button = create_extensions(account, first.uri, second.uri)
+    call_id = account.connect(button, "1002")
+    account.wait_for_time(call_id, "bridged")
+
+    node.ask_to_stop()
+    path = account.path("clicktocall", button, "connect")
+    refused = wait_for(
+        lambda: (
+            answer
+            if (answer := account.client.request("GET", f"{path}?contact=1002")).status == 503
+            else None
+        ),
+        timeout_s=3,
+        what="new calls to be refused",
+    )
+    assert int(refused.headers["retry-after"]) >= 1
+    assert account.call(call_id)["state"] == "bridged"
+    account.hang_up(call_id)
+    node.assert_stopped()
+    first.assert_clean()
+    second.assert_clean()
+
+
+def test_sigterm_ends_calls_at_its_bound(node: Server, far_end: FarEnd) -> None:
+    account = account_of(node)
+    first, second = far_end(ANSWERS), far_end(ANSWERS)
+    call_id = account.connect(create_extensions(account, first.uri, second.uri), "1002")
+    account.wait_for_time(call_id, "bridged")
+    node.ask_to_stop()
+    node.assert_stopped()
+    first.assert_clean()
+    second.assert_clean()
+
+
+def test_killed_server_gives_its_calls_an_outcome_when_it_is_back(node: Server, far_end: FarEnd) -> None:
+    account = account_of(node)
+    first, second = far_end(ANSWERS), far_end(ANSWERS)
+    button = create_extensions(account, first.uri, second.uri)
+    joined = account.connect(button, "1002")
+    account.wait_for_time(joined, "bridged")
+    node.kill()
+
+    node.start()
+    account.client.login(node.api_key)
+    [entry] = account.history(button, joined)
+    assert (entry["result"], entry["outcome"], entry["by"]) == ("error", "platform_error", "platform")
+    assert account.get("channels") == []
+    first.assert_clean()
+    second.assert_clean()
