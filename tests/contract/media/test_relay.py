@@ -36,6 +36,8 @@ from .parties import (
     listening,
 )
 
+pytestmark = pytest.mark.slow  # real processes, real time
+
 
 @pytest.mark.parametrize("payload_type", [PCMU, PCMA])
 def test_joined_parties_hear_each_other(tmp_path, payload_type):
@@ -316,7 +318,6 @@ def test_a_relay_that_dies_is_reported_and_replaced(tmp_path):
     asyncio.run(scenario())
 
 
-@pytest.mark.slow
 def test_a_relay_that_hangs_is_lost_within_a_bound(tmp_path):
     async def scenario():
         async with given_relay(tmp_path) as relay:
