@@ -105,7 +105,7 @@ class Sipp:
 
     def lost(self) -> int:
         """Return how many messages it dropped on purpose."""
-        return (self._folder / "messages.log").read_text(errors="replace").count("message lost (recv)")
+        return (self._folder / "messages.log").read_text(errors="replace").count(" lost (")
 
     def report(self) -> str:
         """Return what a person needs to see why it went wrong."""
