@@ -3,7 +3,7 @@
 from offhook.app.planning import attempt, ending_keys, history_item
 from offhook.app.planning.records import MILESTONES
 from offhook.app.ports import CallView
-from offhook.calls.model import CallPlan, Leg
+from offhook.calls.model import CallPlan, Ending, Leg
 from offhook.directory.model import Json
 from offhook.kernel import iso8601_ms
 
@@ -26,9 +26,15 @@ def call_item(view: CallView) -> Json:
         "legs": [leg_item(leg) for leg in view.legs],
         "times": {name: iso8601_ms(at) for name in MILESTONES if (at := getattr(view.times, name))},
     }
-    if view.ending is not None:
-        item.update(ending_keys(view.ending, view.times))
+    ending = final_ending(view)
+    if ending is not None:
+        item.update(ending_keys(ending, view.times))
     return item
+
+
+def final_ending(view: CallView) -> Ending | None:
+    """Return how the call ended, once every leg is over: before that the outcome is nobody's to read."""
+    return view.ending if view.times.ended else None
 
 
 def leg_item(leg: Leg) -> Json:
@@ -73,12 +79,13 @@ def attempt_item(view: CallView) -> Json:
 
     One in progress has a `state`, and no `result` yet.
     """
-    if view.ending is not None:
-        return history_item(view.plan, view.ending, view.times)
+    ending = final_ending(view)
+    if ending is not None:
+        return history_item(view.plan, ending, view.times)
     return {**attempt(view.plan, view.times), "state": view.state}
 
 
 def answered_item(view: CallView) -> Json:
     """Return what a blocking connect reports: `success` once the first party answered (5.8)."""
     item = attempt_item(view)
-    return item if view.ending is not None else {**item, "result": "success"}
+    return item if "result" in item else {**item, "result": "success"}

@@ -60,6 +60,8 @@ class Phones:
         self.refusing: dict[str, tuple[str, int]] = {}
         """user → KAZOO cause, SIP code"""
         self.silent: set[str] = set()
+        self.stubborn = False
+        """They hang up on shutdown only."""
         self.report: Callable[[LegEvent], None] = lambda event: None
         self.dialed: list[DialLeg] = []
 
@@ -81,8 +83,16 @@ class Phones:
                 soon(self.report, LegAnswered(leg_id, "PCMU"))
         elif isinstance(command, JoinLegs):
             soon(self.report, LegsJoined(command.first_leg_id, command.second_leg_id))
-        elif isinstance(command, HangUpLeg):
+        elif isinstance(command, HangUpLeg) and not self.stubborn:
             soon(self.report, LegEnded(command.leg_id, command.hangup_cause, 200))
+
+    def give_up(self) -> None:
+        """Let go of the legs that were to be hung up."""
+        stuck, self.stubborn = self.stubborn, False
+        for command in self.dialed if stuck else ():
+            asyncio.get_running_loop().call_soon(
+                self.report, LegEnded(command.endpoint.leg_id, "NORMAL_CLEARING", 200)
+            )
 
     def trace(self, leg_id: str) -> Sequence[TraceLine]:
         return []
@@ -200,6 +210,7 @@ class ApiNode:
         self.runner.close()
 
     async def _stop(self) -> None:
+        self.phones.give_up()
         await self.calls.stop()
         self.timers.stop()
         await self.store.close()

@@ -155,6 +155,17 @@ def test_call_ended_while_ringing(node: ApiNode, acme: TestAccount) -> None:
     assert node.get(f"{acme.base}/calls/{call_id}").data["outcome"] == "canceled"
 
 
+def test_no_outcome_is_told_before_every_leg_is_over(node: ApiNode, acme: TestAccount) -> None:
+    node.phones.stubborn = True
+    call_id = given_joined_call(node, acme)
+    ending = node.delete(f"{acme.base}/calls/{call_id}").data
+    assert ending["state"] == "ending"
+    assert "outcome" not in ending
+    history = node.get(f"{acme.base}/clicktocall/{ending['authorizing_id']}/history").data[0]
+    assert history["state"] == "ending"
+    assert "result" not in history
+
+
 def test_unknown_and_foreign_calls(node: ApiNode, acme: TestAccount) -> None:
     call_id = given_joined_call(node, acme)
     other = node.given_account("Other")

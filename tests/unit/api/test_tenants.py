@@ -51,11 +51,12 @@ class Tenants:
         """Return all that could have changed."""
         base = self.victim.base
         nouns = ("users", "devices", "callflows", "resources", "clicktocall", "registrations", "children",
-                 "channels", "api_key")  # fmt: skip
+                 "api_key")  # fmt: skip
         lists = [self.node.get(f"{base}/{noun}").data for noun in nouns]
         item = self.node.get(f"{base}/devices/{self.device}").data
+        channels = [leg["uuid"] for leg in self.node.get(f"{base}/channels").data]
         history = self.node.get(f"{base}/clicktocall/{self.button}/history").data
-        return (self.node.get(base).data, lists, item, [entry["id"] for entry in history],
+        return (self.node.get(base).data, lists, item, channels, [entry["id"] for entry in history],
                 self.node.get(f"/v2/resources/{self.global_resource}").data)  # fmt: skip
 
 
