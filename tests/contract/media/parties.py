@@ -28,6 +28,10 @@ class TestedRelay(RtpIoRelay):
         super().__init__(folder, ports=ports)
         self.reports: list[tuple[str, MediaError]] = []
 
+    async def forget_all(self) -> None:
+        """Let the process drop every session without telling us."""
+        await self._ask("X")
+
     def sockets(self) -> int:
         """Return how many sockets the relay process holds."""
         entries = Path(f"/proc/{self.process_id}/fd").iterdir()

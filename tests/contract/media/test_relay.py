@@ -297,6 +297,22 @@ def test_ids_and_addresses_cannot_inject_commands(tmp_path):
     asyncio.run(scenario())
 
 
+def test_a_session_the_relay_has_dropped_is_reported_not_made_anew(tmp_path):
+    async def scenario():
+        async with given_relay(tmp_path) as relay:
+            await relay.open_leg("call", FIRST)
+            await relay.forget_all()  # as when no packet came for an hour
+            sockets = relay.sockets()
+            for side in (FIRST, SECOND):
+                relay.connect_leg("call", side, LOOPBACK, 4000, [PCMU])
+            relay.join("call")
+            await _until(lambda: len(relay.reports) == 4)
+            assert all(isinstance(error, MediaRefused) for _, error in relay.reports)
+            assert relay.sockets() <= sockets
+
+    asyncio.run(scenario())
+
+
 def test_a_relay_that_dies_is_reported_and_replaced(tmp_path):
     async def scenario():
         async with given_relay(tmp_path) as relay:
@@ -337,14 +353,19 @@ def test_a_relay_that_hangs_is_lost_within_a_bound(tmp_path):
 
 def test_a_relay_that_cannot_start_says_so(tmp_path):
     async def scenario():
-        for address in ("192.0.2.1", "not an address"):  # the first is well formed, but not ours
-            relay = RtpIoRelay(tmp_path, bind_address=address, ports=(30_000, 30_999))
-            with pytest.raises(RelayLost):
-                await relay.start(lambda session_id, error: None)
-            assert relay.process_id is None
-            await relay.stop()
+        relay = RtpIoRelay(tmp_path, bind_address="192.0.2.1", ports=(30_000, 30_999))  # not our address
+        with pytest.raises(RelayLost, match=r"192\.0\.2\.1"):
+            await relay.start(lambda session_id, error: None)
+        assert relay.process_id is None
+        await relay.stop()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("wrong", [{"bind_address": "localhost"}, {"ports": (30_000, 30_005)}])
+def test_wrong_addresses_and_ranges_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError):
+        RtpIoRelay(tmp_path, **wrong)
 
 
 def test_stop_may_come_first_and_twice(tmp_path):

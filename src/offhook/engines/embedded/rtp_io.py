@@ -1,19 +1,15 @@
 """The media relay that comes with offhook: RTPProxy (package rtp.io) in a child process.
 
-RTPProxy knows a session by a word and two tags. It takes `U` (with `&& L`) to open both ports, `L`/`U`
-with an address to say where a side receives, `P` and `S` to start and stop a player, `Q` and `D`.
+RTPProxy knows a session by a word and two tags. It takes `U` (with `&& L`) to open both ports, `L` with an
+address to say where a side receives, `P` and `S` to start and stop a player, `Q` to count, `D` to close.
 
 Facts of RTPProxy that carry the design: While a player runs towards a side, what the other side sends is
 dropped; so a session starts with a mute player, the gate, on each side, and joining is to stop both.
 A player takes its packet length from the last `z` given for the *other* side, and such a `z` also makes
 the relay repack; so `z` is given on opening and taken back, without a further command, on connecting.
-Its packet threads let go of a deleted session's sockets only when they wake, which on an idle or a full
-relay would be never; so after `D` they are woken by a datagram to a session of our own, the bell.
 """
 
 import asyncio
-import contextlib
-import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -36,6 +32,7 @@ from .relay import (
     SessionStatistics,
     SideStatistics,
 )
+from .relay_bell import BELL_COMMAND, BELL_DELAY_S, RelayBell
 from .relay_control import LOST
 from .relay_host import RelayHost
 
@@ -49,15 +46,12 @@ GATE_PAYLOAD_TYPE: Final = 99
 DEFAULT_PAYLOAD_TYPES: Final = f"{PCMU},{PCMA}"
 OPENING: Final = f"z20c{DEFAULT_PAYLOAD_TYPES}"
 """Modifiers: packets of 20 ms, and the codecs that are in our offers."""
-LOOPBACK: Final = "127.0.0.1"
-NOWHERE: Final = f"{LOOPBACK} 9"
+NOWHERE: Final = "127.0.0.1 9"
 """Where a side is said to be until it is known. A side that has no address at all would be tied to the
 first sender for good: early media of a device that loses the race, or a packet before its SDP is read."""
-BELL_DELAY_S: Final = 0.1
-"""Closings within this time are rung for together."""
+RETRY_S: Final = 2 * BELL_DELAY_S
 OPEN_ATTEMPTS: Final = 3
 """RTPProxy looks for free ports in random order and may miss the last few, or their sockets linger."""
-BELL_COMMAND: Final = f"U bell {NOWHERE} bell"
 STATISTICS: Final = "rtpa_nrcvd rtpa_nlost rtpa_javg"
 
 _log = structlog.get_logger("offhook.media")
@@ -84,7 +78,11 @@ class _Session:
 
 
 class RtpIoRelay:
-    """MediaRelay by rtp.io. `media_folder` holds the raw files of PreparedMedia and must be writable."""
+    """MediaRelay by rtp.io. `media_folder` holds the raw files of PreparedMedia and must be writable.
+
+    bind_address is an IP address, 0.0.0.0 for all; the advertised one stands in SDP. Raises ValueError if
+    it is none, or if the port range is too small.
+    """
 
     def __init__(
         self,
@@ -95,7 +93,6 @@ class RtpIoRelay:
         ports: tuple[int, int] = (20_000, 29_999),
     ) -> None:
         self._folder = media_folder
-        self._bind_address = bind_address
         self._advertised_address = advertised_address or bind_address
         self._port_min = ports[0] + ports[0] % 2  # RTP is even, RTCP the odd port above
         self._port_max = ports[1] - 1 - (ports[1] - 1) % 2
@@ -111,8 +108,7 @@ class RtpIoRelay:
             on_lost=self._lost,
         )
         self._report: ReportMediaError = _ignore
-        self._ringer: socket.socket | None = None
-        self._bell_timer: asyncio.TimerHandle | None = None
+        self._bell = RelayBell(self._host, bind_address)
 
     @property
     def capacity(self) -> int:
@@ -140,8 +136,7 @@ class RtpIoRelay:
         """Bring the relay process up and keep it up. Raises RelayLost if it does not come up."""
         self._report = report
         (self._folder / f"{GATE}.{GATE_PAYLOAD_TYPE}").touch()
-        self._ringer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._ringer.setblocking(False)
+        self._bell.open()
         try:
             await self._host.start()
         except BaseException:
@@ -154,12 +149,7 @@ class RtpIoRelay:
         await self._host.stop()
         for session in sessions:
             _fail(session.ports, RelayLost("stopped"))
-        if self._bell_timer is not None:
-            self._bell_timer.cancel()
-            self._bell_timer = None
-        if self._ringer is not None:
-            self._ringer.close()
-            self._ringer = None
+        self._bell.close()
 
     def _lost(self, why: str) -> None:
         error = RelayLost(why)
@@ -189,11 +179,10 @@ class RtpIoRelay:
     ) -> None:
         """Say where a side receives; see MediaRelay."""
         where = f"{host} {port}" if _is_ip_address(host) else "- 0"
-        verb = "L" if side is RelaySide.FIRST else "U"
         codecs = ",".join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES
         if session_id in self._sessions:
             self._sessions[session_id].payload_types[side] = payload_types or (PCMU, PCMA)
-        self._send(session_id, f"{verb}c{codecs}", f"{where} second first")
+        self._send(session_id, f"Lc{codecs}", f"{where} {side.other} {side}", unknown="0")
 
     def play(self, session_id: str, side: RelaySide, media: PreparedMedia) -> None:
         """Play to a side, over and over; see MediaRelay."""
@@ -276,7 +265,7 @@ class RtpIoRelay:
                 session.ports.set_result(dict(zip(RelaySide, ports, strict=True)))
         elif session.attempts < OPEN_ATTEMPTS and _is_port_shortage(reply):
             self._delete(session)  # the first port may have been given before the second was refused
-            asyncio.get_running_loop().call_later(2 * BELL_DELAY_S, self._ask_for_ports, session)
+            asyncio.get_running_loop().call_later(RETRY_S, self._ask_for_ports, session)
         else:
             if self._sessions.get(session.session_id) is session:
                 self.close(session.session_id)
@@ -286,37 +275,19 @@ class RtpIoRelay:
     def _delete(self, session: _Session) -> None:
         if self._host.channel is not None:
             self._host.channel.send(f"D {session.token} second first", _no_matter)
-            self._ring_soon()
+            self._bell.ring_soon()
 
-    def _send(self, session_id: str, verb: str, rest: str) -> None:
+    def _send(self, session_id: str, verb: str, rest: str, *, unknown: str = "E") -> None:
+        """Queue a command on a session; `unknown` is the reply that says there is none such."""
         session = self._sessions.get(session_id)
         if session is None or self._host.channel is None:
             return
 
         def replied(command: str, reply: str) -> None:
-            if reply.startswith("E") and self._sessions.get(session_id) is session:
+            if reply.startswith(("E", unknown)) and self._sessions.get(session_id) is session:
                 self._report(session_id, MediaRefused(command, reply))
 
         self._host.channel.send(f"{verb} {session.token} {rest}", replied)
-
-    def _ring_soon(self) -> None:
-        if self._bell_timer is None:
-            self._bell_timer = asyncio.get_running_loop().call_later(BELL_DELAY_S, self._find_bell)
-
-    def _find_bell(self) -> None:
-        """Find the bell, or open it again if it timed out. It has one side: it passes nothing on."""
-        self._bell_timer = None
-        if self._host.channel is not None:
-            self._host.channel.send(BELL_COMMAND, self._ring)
-
-    def _ring(self, _command: str, reply: str) -> None:
-        port = reply.partition(" ")[0]
-        if self._ringer is None or not port.isdigit():
-            return
-        host = LOOPBACK if ip_address(self._bind_address).is_unspecified else self._bind_address
-        for number in (int(port), int(port) + 1):  # RTP and RTCP have a thread each
-            with contextlib.suppress(OSError):
-                self._ringer.sendto(b"", (host, number))
 
     async def _ask(self, command: str) -> str:
         channel = self._host.channel
