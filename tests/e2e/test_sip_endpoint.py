@@ -1,6 +1,7 @@
 """Two endpoints over real sockets on loopback: UDP, TCP, fallback, keep-alive, limits."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -20,6 +21,7 @@ from offhook.sip.events import (
     SipEvent,
 )
 from offhook.sip.flows import Flow
+from offhook.sip.transaction_layer import bracketed
 from offhook.sip.user_agent import UserAgentCore
 from offhook.system import SystemClock, SystemRandom
 
@@ -30,10 +32,9 @@ HOST = "127.0.0.1"
 class Peer:
     """An endpoint that remembers its events and answers every INVITE at once."""
 
-    def __init__(self, *, rate: float = 0.0, answers: bool = True) -> None:
-        core = UserAgentCore(UserAgentConfig(advertised={"udp": (HOST, 0), "tcp": (HOST, 0)}), SystemRandom())
+    def __init__(self, *, rate: float = 0.0, host: str = HOST) -> None:
+        core = UserAgentCore(UserAgentConfig(advertised={"udp": (host, 0), "tcp": (host, 0)}), SystemRandom())
         self.events: list[SipEvent] = []
-        self.answers = answers
         self.traced: list[tuple[str, bytes, Flow]] = []
         self.lost: list[Flow] = []
         self.clock = SystemClock()
@@ -42,7 +43,7 @@ class Peer:
             clock=self.clock,
             on_event=self.take,
             on_flow_lost=self.lost.append,
-            host=HOST,
+            host=host,
             port=0,
             rate_per_address=rate,
             trace=lambda way, data, flow, now: self.traced.append((way, data, flow)),
@@ -51,7 +52,7 @@ class Peer:
     def take(self, event: SipEvent) -> None:
         self.events.append(event)
         core, now = self.endpoint.core, self.clock.monotonic()
-        if isinstance(event, RequestReceived) and self.answers:
+        if isinstance(event, RequestReceived):
             core.respond(event.transaction, 200, body=b"v=0\r\n", now=now)
         if isinstance(event, InviteAnswered):
             core.send_ack(event.dialog, b"", now)
@@ -61,7 +62,7 @@ class Peer:
         host, port = peer.endpoint.address
         self.endpoint.core.invite(
             InviteRequest(
-                request_uri=f"sip:peer@{host}:{port}",
+                request_uri=f"sip:peer@{bracketed(host)}:{port}",
                 from_="<sip:us@example.com>",
                 to="<sip:peer@example.com>",
                 flow=flow,
@@ -84,8 +85,9 @@ class Peer:
 
 
 @asynccontextmanager
-async def two_peers(**options: float) -> AsyncIterator[tuple[Peer, Peer]]:
-    ours, theirs = Peer(), Peer(**options)
+async def two_peers(*, rate: float = 0.0, host: str = HOST) -> AsyncIterator[tuple[Peer, Peer]]:
+    ours, theirs = Peer(host=host), Peer(rate=rate, host=host)
+    await theirs.endpoint.stop()
     await ours.endpoint.start()
     await theirs.endpoint.start()
     try:
@@ -114,6 +116,31 @@ def test_a_call_over(transport: str) -> None:
             assert [way for way, _, _ in ours.traced][:3] == ["out", "in", "in"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_call_over_ipv6(transport: str) -> None:
+    if not has_ipv6():
+        pytest.skip("no IPv6 on loopback")
+
+    async def run() -> None:
+        async with two_peers(host="::1") as (ours, theirs):
+            ours.call(theirs, transport=transport)
+            await until(lambda: theirs.has(AckReceived))
+            ours.bye()
+            await until(lambda: theirs.has(DialogEnded))
+            assert b"Via: SIP/2.0/%b [::1]:" % transport.upper().encode() in ours.traced[0][1]
+
+    asyncio.run(run())
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def test_a_long_invite_goes_over_tcp_by_itself() -> None:
