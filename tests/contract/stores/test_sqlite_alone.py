@@ -27,6 +27,12 @@ def path(tmp_path):
     return tmp_path / "offhook.db"
 
 
+def given_writer(path) -> Writer:
+    writer = Writer(open_writer(path))
+    writer.start()
+    return writer
+
+
 async def test_after_kill_9_everything_acknowledged_is_there(path):
     process = subprocess.Popen([*PROGRAM, "accept", str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     time.sleep(1.5)
@@ -111,7 +117,7 @@ async def test_another_process_may_read_what_is_stored(path):
 
 
 async def test_callers_who_wait_together_share_one_transaction(path):
-    writer = Writer(open_writer(path))
+    writer = given_writer(path)
     commits = []
     await writer.run(lambda connection: connection.set_wal_hook(lambda *facts: commits.append(facts) or 0))
     results = await asyncio.gather(*(writer.run(lambda c, n=n: n) for n in range(200)))
@@ -127,7 +133,7 @@ async def test_callers_who_wait_together_share_one_transaction(path):
 
 
 async def test_a_caller_who_gives_up_does_not_disturb_the_others(path):
-    writer = Writer(open_writer(path))
+    writer = given_writer(path)
     gone = asyncio.ensure_future(writer.run(lambda connection: time.sleep(0.05)))
     await asyncio.sleep(0.01)
     gone.cancel()
@@ -137,7 +143,7 @@ async def test_a_caller_who_gives_up_does_not_disturb_the_others(path):
 
 async def test_more_waiting_writes_than_the_bound_are_refused(path, monkeypatch):
     monkeypatch.setattr("offhook.stores.sqlite.writer.QUEUE_MAX", 3)
-    writer = Writer(open_writer(path))
+    writer = given_writer(path)
     attempts = [writer.run(lambda connection: time.sleep(0.01)) for _ in range(5)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     assert [type(result) for result in results] == [type(None)] * 3 + [StorageLost] * 2
@@ -146,7 +152,7 @@ async def test_more_waiting_writes_than_the_bound_are_refused(path, monkeypatch)
 
 async def test_more_posted_writes_than_the_bound_are_dropped(path, monkeypatch):
     monkeypatch.setattr("offhook.stores.sqlite.writer.POSTED_MAX", 3)
-    writer = Writer(open_writer(path))
+    writer = given_writer(path)
     done = []
     for number in range(5):
         writer.post(lambda connection, number=number: done.append(number))
@@ -156,7 +162,7 @@ async def test_more_posted_writes_than_the_bound_are_dropped(path, monkeypatch):
 
 @pytest.mark.parametrize("error", [ValueError("bug"), LookupError("bug"), apsw.ConstraintError("bug")])
 async def test_an_error_in_one_operation_is_its_callers_alone(path, error):
-    writer = Writer(open_writer(path))
+    writer = given_writer(path)
 
     def broken(connection):
         connection.execute("INSERT INTO settings VALUES ('half', 'done')")

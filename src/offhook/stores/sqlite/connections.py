@@ -13,7 +13,7 @@ SCHEMA_VERSION: Final = 1
 """The newest `NNNN_name.sql` beside this module."""
 
 BUSY_TIMEOUT_MS: Final = 5_000
-"""Another process (export, a second node on the same disk) may hold the write lock this long."""
+"""Another process may migrate, or recover the log after a crash, this long."""
 
 CACHE_KIB: Final = 16_384
 """Page cache of the writer: the hot pages of indexes on a few million calls."""
@@ -47,7 +47,9 @@ def open_writer(path: Path) -> apsw.Connection:
     connection.pragma("synchronous", "full")
     connection.pragma("cache_size", -CACHE_KIB)
     connection.pragma("foreign_keys", False)  # the journal's reference documents; call numbers are ours alone
+    connection.pragma("cache_spill", False)  # nothing but a commit writes to the disk
     _migrate(connection, str(path))
+    connection.set_busy_timeout(0)  # the writer waits for locks by itself, without blocking
     return connection
 
 

@@ -131,7 +131,7 @@ class SqliteDocuments:
             connection.execute(DELETE_ACCOUNT, (deleted_at, account_id))
             return connection.changes()
 
-        return await self._writer.run(write)
+        return await self._writer.run(write, in_thread=True)
 
 
 def _check_revision(connection: apsw.Connection, document: Document, expected: str | None) -> None:

@@ -89,7 +89,7 @@ class SqliteJournal:
                 connection.execute(ADD_HISTORY, (history["timestamp"], _encode(history), number))
             connection.executemany(ADD_CDR, [(*leg, number) for leg in legs])
 
-        await self._writer.run(write)
+        await self._writer.run(write, urgent=False)
 
     async def open_calls(self) -> Sequence[StoredCall]:
         """Return calls without a final entry, oldest first."""

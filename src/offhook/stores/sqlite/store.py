@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import apsw
+
 from .connections import open_reader, open_writer
 from .documents import SqliteDocuments
 from .journal import SqliteJournal
@@ -18,24 +20,29 @@ class SqliteStore:
     Use from the one event loop that opened it.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file and bring its schema up to date. Raises SchemaTooNew, apsw.Error."""
-        self._writer = Writer(open_writer(path))
-        self._reader = open_reader(path)
-        self._listings = ListingThreads(path)
-        self.documents = SqliteDocuments(self._writer, self._reader, self._listings)
-        self.journal = SqliteJournal(self._writer, self._reader, self._listings)
-        self.history = SqliteHistory(self._listings)
-        self.cdrs = SqliteCdrs(self._reader, self._listings)
-        self.bindings = SqliteBindings(self._writer)
-        self.settings = SqliteSettings(self._writer, self._reader)
-        self.revoked_tokens = SqliteRevokedTokens(self._writer, self._reader)
+    def __init__(self, writer: Writer, reader: apsw.Connection, listings: ListingThreads) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._listings = listings
+        self.documents = SqliteDocuments(writer, reader, listings)
+        self.journal = SqliteJournal(writer, reader, listings)
+        self.history = SqliteHistory(listings)
+        self.cdrs = SqliteCdrs(reader, listings)
+        self.bindings = SqliteBindings(writer)
+        self.settings = SqliteSettings(writer, reader)
+        self.revoked_tokens = SqliteRevokedTokens(writer, reader)
         self._closed = False
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
-        """Open the file in a thread (a migration may take long)."""
-        return await asyncio.get_running_loop().run_in_executor(None, cls, path)
+        """Open or create the file and bring its schema up to date, in a thread: that may take long.
+
+        Raises SchemaTooNew, apsw.Error.
+        """
+        connection = await asyncio.get_running_loop().run_in_executor(None, open_writer, path)
+        writer = Writer(connection)
+        writer.start()
+        return cls(writer, open_reader(path), ListingThreads(path))
 
     async def close(self) -> None:
         """Write what is queued and close. Repeating it does nothing."""

@@ -1,17 +1,24 @@
-"""The one thread that writes: operations of many callers share a transaction and its disk flush."""
+"""The one connection that writes: operations of many callers share a transaction and its disk flush.
+
+Statements run on the event loop, microseconds each; only what waits for the disk runs in a thread. A thread
+that ran the statements too would have to win the interpreter back after each of them, which took up to 5 ms
+apiece beside a busy event loop.
+"""
 
 import asyncio
-import queue
-import threading
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import apsw
 import structlog
 
 from offhook.app.errors import StorageLost
+
+from .background import BackgroundThread
 
 Result = TypeVar("Result")
 Operation = Callable[[apsw.Connection], Result]
@@ -23,13 +30,24 @@ POSTED_MAX: Final = 200_000
 """Posted operations that may wait, also while the disk is full: 100 MB or so; then new ones are lost."""
 
 GROUP_MAX: Final = 1_000
-"""Operations per transaction: keeps one commit under some 20 ms."""
+"""Operations per transaction: some 20 ms of work between two flushes."""
 
-LINGER_S: Final = 0.004
-"""A group in which nobody waits stays open this long to gather more."""
+SLICE_S: Final = 0.001
+"""A group gives way to the rest of the event loop this often."""
+
+LINGER_S: Final = 0.01
+"""A group without urgent operations stays open this long; kill -9 loses no more than that."""
 
 RETRY_S: Final = 1.0
 """Posted operations that failed with the disk are tried again this often."""
+
+LOG_PAGES_MAX: Final = 1_000
+"""Pages of 4 KiB in the write-ahead log before it is copied into the database (SQLite's own default)."""
+
+LOCK_WAIT_S: Final = 5.0
+"""Another process (an import, a second node on the same disk) may hold the write lock this long."""
+
+LOCK_POLL_S: Final = 0.005
 
 DISK_ERRORS: Final = (
     apsw.FullError,
@@ -46,26 +64,27 @@ DISK_ERRORS: Final = (
 log = structlog.get_logger(__name__)
 
 
-class _Job(Generic[Result]):
+class _Job:
     """An operation, and who waits for it (nobody, if it was posted)."""
 
-    __slots__ = ("error", "future", "loop", "operation", "result")
+    __slots__ = ("error", "future", "in_thread", "operation", "result")
 
     def __init__(
         self,
-        operation: Operation[Result],
-        loop: asyncio.AbstractEventLoop | None = None,
-        future: asyncio.Future[Result] | None = None,
+        operation: Operation[Any],
+        future: asyncio.Future[Any] | None = None,
+        *,
+        in_thread: bool = False,
     ) -> None:
         self.operation = operation
-        self.loop = loop
         self.future = future
-        self.result: Result | None = None
+        self.in_thread = in_thread
+        self.result: Any = None
         self.error: Exception | None = None
 
 
 class Writer:
-    """Runs operations in order, in groups.
+    """Runs operations in order, in groups. Start it in the event loop that uses it; end it with `close`.
 
     An awaited operation runs in a savepoint: if it raises, it alone is undone and its caller gets the
     error. A posted operation is one statement. If the disk fails the whole group is undone, every waiting
@@ -74,179 +93,224 @@ class Writer:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
-        self._kept: deque[_Job[Any]] = deque()  # posted operations that failed with the disk
-        self._failed = ""  # why the last group failed
-        self._is_ended = False
-        self._waiting = 0  # submitted and not resolved; only the submitting thread changes it
-        self._posted_in = 0  # only the submitting thread
-        self._posted_out = 0  # only the writer thread
+        self._thread = BackgroundThread("offhook-sqlite-commit")
+        self._log_pages = 0  # of the write-ahead log
+        connection.wal_autocheckpoint(0)
+        connection.set_wal_hook(self._count_pages)
+        self._jobs: deque[_Job] = deque()
+        self._kept: deque[_Job] = deque()  # posted operations that failed with the disk
+        self._waiting = 0  # awaited operations under way
+        self._posted = 0  # posted operations under way
         self._lost = 0
+        self._something = asyncio.Event()  # there is a job
+        self._urgent = asyncio.Event()  # there is a job that cannot wait for company
         self._is_flushing = True  # as PRAGMA synchronous stands now
+        self._failed = ""  # why the last group failed
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="offhook-sqlite-writer")
-        self._thread.start()
+        self._task: asyncio.Task[None] | None = None
 
-    async def run(self, operation: Operation[Result]) -> Result:
-        """Run it and return its result once the disk has it. Raises what it raises, or StorageLost."""
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._work(), name="offhook-sqlite-writer")
+
+    async def run(
+        self, operation: Operation[Result], *, urgent: bool = True, in_thread: bool = False
+    ) -> Result:
+        """Run it and return its result once the disk has it. Raises what it raises, or StorageLost.
+
+        One that is not urgent may wait a few milliseconds for company: a flush costs more than the rest.
+        One that takes longer than a millisecond asks for a thread.
+        """
         if self._closed:
             raise StorageLost("the store is closed")
         if self._waiting >= QUEUE_MAX:
             raise StorageLost("more writes wait than the disk can take")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting += 1
         try:
-            self._queue.put(_Job(operation, loop, future))
+            self._jobs.append(_Job(operation, future, in_thread=in_thread))
+            self._something.set()
+            if urgent:
+                self._urgent.set()
             return await future
         finally:
             self._waiting -= 1
 
     def post(self, operation: Operation[None]) -> None:
         """Run it with the next group. Order with other operations is kept; nobody learns of its end."""
-        if self._closed or self._posted_in - self._posted_out >= POSTED_MAX:
+        if self._closed or self._posted >= POSTED_MAX:
             self._lost += 1
-            if self._lost % 1000 == 1:
+            if self._lost % 1_000 == 1:
                 log.error("write_lost", lost=self._lost, closed=self._closed)
             return
-        self._posted_in += 1
-        self._queue.put(_Job(operation))
+        self._posted += 1
+        self._jobs.append(_Job(operation))
+        self._something.set()
 
     async def close(self) -> None:
-        """Write what is queued, end the thread, close the connection."""
+        """Write what is queued, end the task, close the connection. Repeating it does nothing."""
         if self._closed:
             return
         self._closed = True
-        self._queue.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._something.set()
+        self._urgent.set()
+        if self._task is not None:
+            await self._task
+        self._thread.close()
         self._connection.close()
 
-    # --- the writer thread -------------------------------------------------------------------------
+    # --- the writing task --------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._is_ended:
+    async def _work(self) -> None:
+        while not self._closed:
             if self._kept:
-                self._retry()
+                await self._retry()
             else:
-                self._write(self._gather())
-        if self._kept:
-            self._write([self._kept.popleft() for _ in range(len(self._kept))])
-        if self._kept:
-            log.error("writes_lost_at_close", count=len(self._kept))
+                await self._gather()
+                await self._write(self._take(self._jobs))
+        while self._jobs or self._kept:
+            self._failed = ""
+            await self._write(self._take(self._kept or self._jobs))
+            if self._failed:
+                log.error("writes_lost_at_close", count=len(self._kept) + len(self._jobs))
+                return
 
-    def _gather(self) -> list[_Job[Any]]:
-        """Wait for work; return what is there."""
-        group: list[_Job[Any]] = []
-        deadline, somebody_waits = 0.0, False
-        try:
-            while len(group) < GROUP_MAX and not self._is_ended:
-                if somebody_waits:
-                    job = self._queue.get_nowait()
-                elif group:
-                    job = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
-                else:
-                    job = self._queue.get()
-                    deadline = time.monotonic() + LINGER_S
-                self._is_ended = job is None
-                if job is not None:
-                    group.append(job)
-                    somebody_waits = somebody_waits or job.future is not None
-        except queue.Empty:
-            pass
+    async def _gather(self) -> None:
+        """Wait until there is work worth a transaction."""
+        await self._something.wait()
+        if not self._urgent.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_S):
+                    await self._urgent.wait()
+
+    def _take(self, jobs: deque[_Job]) -> list[_Job]:
+        group = [jobs.popleft() for _ in range(min(GROUP_MAX, len(jobs)))]
+        if not self._jobs and not self._closed:
+            self._something.clear()
+            self._urgent.clear()
         return group
 
-    def _retry(self) -> None:
+    async def _retry(self) -> None:
         """Try the oldest kept operations again; if the disk still fails, refuse what comes for a while."""
-        self._write([self._kept.popleft() for _ in range(min(GROUP_MAX, len(self._kept)))])
-        if not self._failed:
-            return
+        await self._write(self._take(self._kept))
         deadline = time.monotonic() + RETRY_S
-        try:
-            while not self._is_ended:
-                job = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
-                self._is_ended = job is None
-                if job is None:
-                    return
-                if job.future is None:
-                    self._kept.append(job)
-                else:
-                    job.error = StorageLost(self._failed)
-                    self._resolve([job])
-        except queue.Empty:
-            pass
+        while self._failed and not self._closed and time.monotonic() < deadline:
+            try:
+                async with asyncio.timeout_at(
+                    deadline - time.monotonic() + asyncio.get_running_loop().time()
+                ):
+                    await self._something.wait()
+            except TimeoutError:
+                return
+            self._give_up(self._take(self._jobs))
 
-    def _write(self, group: list[_Job[Any]]) -> None:
+    async def _write(self, group: list[_Job]) -> None:
         if not group:
             return
         try:
-            self._commit(group)
+            await self._commit(group)
         except DISK_ERRORS as error:
             self._failed = f"{type(error).__name__}: {error}"
-            self._undo(group)
+            log.error("storage_lost", reason=self._failed, operations=len(group))
+            self._undo()
+            for job in reversed(group):
+                if job.future is None:
+                    self._kept.appendleft(job)
+            self._give_up([job for job in group if job.future is not None])
         else:
             self._failed = ""
-            self._posted_out += sum(job.future is None for job in group)
-        self._resolve([job for job in group if job.future is not None])
+            self._resolve(group)
+            await self._checkpoint()
 
-    def _commit(self, group: list[_Job[Any]]) -> None:
-        execute = self._connection.execute
-        self._set_flushing(any(job.future is not None for job in group))
-        execute("BEGIN IMMEDIATE")
+    async def _commit(self, group: list[_Job]) -> None:
+        somebody_waits = any(job.future is not None for job in group)
+        self._set_flushing(somebody_waits)
+        await self._begin()
+        until = time.monotonic() + SLICE_S
         for job in group:
-            if job.future is None:
+            if job.in_thread:
+                await self._thread.run(partial(self._perform, job))
+            else:
                 self._perform(job)
-                continue
-            execute("SAVEPOINT operation")
-            self._perform(job)
-            if job.error is not None:
-                execute("ROLLBACK TO operation")
-            execute("RELEASE operation")
-        execute("COMMIT")
+            if time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + SLICE_S
+        if somebody_waits:
+            await self._thread.run(partial(self._connection.execute, "COMMIT"))
+        else:
+            self._connection.execute("COMMIT")
 
-    def _perform(self, job: _Job[Any]) -> None:
+    def _count_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    async def _checkpoint(self) -> None:
+        """Copy the log into the database when it is long, between two groups: then it begins anew."""
+        if self._log_pages < LOG_PAGES_MAX:
+            return
+        self._log_pages = 0
+        try:
+            await self._thread.run(self._connection.wal_checkpoint)
+        except DISK_ERRORS as error:
+            log.error("checkpoint_failed", error=repr(error))
+
+    async def _begin(self) -> None:
+        """Take the write lock; wait for another process without blocking the event loop."""
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(LOCK_POLL_S)
+            else:
+                return
+
+    def _perform(self, job: _Job) -> None:
+        execute = self._connection.execute
+        if job.future is not None:
+            execute("SAVEPOINT operation")
         try:
             job.result = job.operation(self._connection)
         except DISK_ERRORS:
             raise
-        except Exception as error:  # the outermost loop of this thread: the caller gets it
+        except Exception as error:  # the outermost loop of this task: the caller gets it
             job.error = error
             if job.future is None:
                 log.error("posted_write_failed", error=repr(error))
+            else:
+                execute("ROLLBACK TO operation")
+        if job.future is not None:
+            execute("RELEASE operation")
 
     def _set_flushing(self, wanted: bool) -> None:
         """Flush to disk at commit only if somebody waits: the next flush of the log covers the rest."""
         if wanted != self._is_flushing:
-            self._connection.pragma("synchronous", "full" if wanted else "normal")
+            self._connection.execute(f"PRAGMA synchronous = {'full' if wanted else 'normal'}")
             self._is_flushing = wanted
 
-    def _undo(self, group: list[_Job[Any]]) -> None:
-        log.error("storage_lost", reason=self._failed, operations=len(group))
+    def _undo(self) -> None:
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except apsw.Error as error:
             log.error("rollback_failed", error=repr(error))
-        for job in reversed(group):
+
+    def _resolve(self, group: list[_Job]) -> None:
+        for job in group:
             if job.future is None:
-                self._kept.appendleft(job)
-            else:
-                job.error = StorageLost(self._failed)
+                self._posted -= 1
+            elif not job.future.done():
+                if job.error is not None:
+                    job.future.set_exception(job.error)
+                else:
+                    job.future.set_result(job.result)
 
-    def _resolve(self, jobs: list[_Job[Any]]) -> None:
-        """Wake the callers: one call into each event loop per group."""
-        for loop in {job.loop for job in jobs if job.loop is not None}:
-            mine = [job for job in jobs if job.loop is loop]
-            try:
-                loop.call_soon_threadsafe(_set_results, mine)
-            except RuntimeError:
-                log.warning("event_loop_gone", callers=len(mine))
-
-
-def _set_results(jobs: list[_Job[Any]]) -> None:
-    for job in jobs:
-        if job.future is None or job.future.done():
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)
+    def _give_up(self, jobs: list[_Job]) -> None:
+        """Refuse awaited operations, keep posted ones."""
+        for job in jobs:
+            if job.future is None:
+                self._kept.append(job)
+            elif not job.future.done():
+                job.future.set_exception(StorageLost(self._failed))
