@@ -1,14 +1,13 @@
 """What the caller of a user agent core asks for: requests it will send."""
 
-from dataclasses import dataclass
+import msgspec
 
 from .flows import Flow
 
 HeaderLines = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutgoingRequest:
+class OutgoingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to send outside a dialog. The core adds Via, tags, CSeq, Contact, credentials."""
 
     method: str
@@ -39,8 +38,7 @@ class OutgoingRequest:
     """If set, only challenges of this realm are answered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InviteRequest(OutgoingRequest):
+class InviteRequest(OutgoingRequest, frozen=True, kw_only=True):
     """An INVITE to send."""
 
     method: str = "INVITE"
@@ -48,8 +46,7 @@ class InviteRequest(OutgoingRequest):
     """Send everything in the dialog over `flow` (a phone behind NAT, reached by its registration)."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndReason:
+class EndReason(msgspec.Struct, frozen=True):
     """A Reason header (RFC 3326) for CANCEL or BYE."""
 
     protocol: str
