@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from offhook.app.planning import Planning
 from offhook.app.planning.records import record_call
 from offhook.app.sip_credentials import SipCredentials
 from offhook.app.timers import LoopTimers
+from offhook.audio.tones import is_playable
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.inbound import InboundRequests
@@ -61,7 +63,12 @@ class Node:
         store = await self._open_store()
         secret = await installation_secret(store.settings, random)
         documents = DocumentService(
-            store, clock=clock, random=random, passwords=Passwords(secret), realm_suffix=REALM_SUFFIX
+            store,
+            clock=clock,
+            random=random,
+            passwords=Passwords(secret),
+            realm_suffix=REALM_SUFFIX,
+            is_playable=is_playable,
         )
         self.master = await ensure_master(
             documents,
@@ -97,6 +104,7 @@ class Node:
             random=random,
             sip_uri_allow=settings.sip_uri_hosts,
             interaction_of=self.calls.interaction_of,
+            max_duration_s=settings.max_duration_s,
         )
         services = ApiServices(
             store=store,
@@ -117,6 +125,7 @@ class Node:
             registrations=registrations,
             clock=clock,
             random=random,
+            node=_node_name(),
             settings=ApiSettings(rate_bucket=settings.rate_bucket, rate_refill_per_s=settings.rate_refill),
             unready=lambda: "draining" if self.calls.is_draining else "",
             metrics=metrics.registry,
@@ -199,6 +208,11 @@ class Node:
         return RtpIoRelay(
             folder, bind_address=settings.sip_host, advertised_address=host, ports=settings.media_port_range
         )
+
+
+def _node_name() -> str:
+    """Return a short name that tells machines apart and says nothing about them."""
+    return sha256(socket.gethostname().encode()).hexdigest()[:12]
 
 
 def build_node(settings: Settings) -> Node:

@@ -257,7 +257,7 @@ class CallService:
         leg_id = event.first_leg_id if isinstance(event, LegsJoined) else event.leg_id
         live = self._by_leg.get(leg_id)
         if live is None:
-            _log.warning("event of an unknown leg", leg_id=leg_id, event=type(event).__name__)
+            _log.warning("event of an unknown leg", leg_id=leg_id, reported=type(event).__name__)
             return
         self._feed(live, event)
 

@@ -236,3 +236,12 @@ def test_the_outcome_waits_for_a_disk_that_refuses_it(
         await store.close()
 
     run(scenario())
+
+
+def test_a_late_event_of_a_leg_nobody_knows_is_dropped(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path) as (service, _):
+            service.report(LegEnded("never dialled", "NORMAL_CLEARING", 200))
+            assert service.count() == 0
+
+    run(scenario())
