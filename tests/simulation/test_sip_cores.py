@@ -97,6 +97,7 @@ class Phone:
         self.random = random.Random(seed)
         self.core = make_core(address, seed=seed)
         self.open_dialogs: set[Dialog] = set()
+        self.outcomes: Counter[str] = Counter()
         network.add(address, self.core, self.take)
 
     def take(self, event: SipEvent, now: float) -> None:
@@ -106,6 +107,7 @@ class Phone:
             self._ring(event.transaction, now)
         elif isinstance(event, DialogEnded):
             self.open_dialogs.remove(event.dialog)
+            self.outcomes[f"dialog {event.reason}"] += 1
         elif isinstance(event, ReinviteAnswered):
             self.core.send_ack(event.dialog, b"", now)
 
@@ -131,8 +133,10 @@ class Phone:
             self.core.reinvite(dialog, SDP, now)
 
 
-def run(seed: int, *, loss: float, repeat: float, delay: float) -> Counter[str]:
-    network = VirtualNetwork(seed, loss=loss, repeat=repeat, delay=delay)
+def run(
+    seed: int, *, loss: float = 0.0, repeat: float = 0.0, delay: float = 0.05, breaks: float = 0.0
+) -> Counter[str]:
+    network = VirtualNetwork(seed, loss=loss, repeat=repeat, delay=delay, breaks=breaks)
     caller = Caller(network, seed + 1)
     phones = [Phone(network, THEM, seed + 2), Phone(network, THIRD, seed + 3)]
     for number in range(CALLS):
@@ -140,6 +144,14 @@ def run(seed: int, *, loss: float, repeat: float, delay: float) -> Counter[str]:
     network.run(CALLS * 0.05 + QUIET_S)
     for invite, told in caller.told.items():
         assert told[-1:] in (["answered"], ["ended"]), f"{invite}: {told}"
+    # A dialog may stand only if the BYE of its other end could not be sent, twice: somebody must notice.
+    standing = sum(len(side.open_dialogs) for side in (caller, *phones))
+    assert standing <= sum(side.outcomes["dialog transport"] for side in (caller, *phones))
+    network.breaks = 0.0
+    for side in (caller, *phones):
+        for dialog in side.open_dialogs:
+            side.core.bye(dialog, network.now)
+    network.run(network.now + 100)
     for side in (caller, *phones):
         assert side.open_dialogs == set()
         assert side.core.is_idle
@@ -150,7 +162,7 @@ def run(seed: int, *, loss: float, repeat: float, delay: float) -> Counter[str]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_good_network(seed: int) -> None:
-    outcomes = run(seed * 100, loss=0, repeat=0, delay=0.05)
+    outcomes = run(seed * 100)
     assert outcomes["transport"] == outcomes["dialog timeout"] == outcomes["dialog no-ack"] == 0
     assert outcomes["dialog bye"] > 10
     assert outcomes["canceled"] > 10
@@ -166,6 +178,12 @@ def test_a_bad_network(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_network_that_hardly_works(seed: int) -> None:
     run(seed * 100 + 13, loss=0.5, repeat=0.3, delay=3.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_connections_that_break(seed: int) -> None:
+    outcomes = run(seed * 100 + 23, loss=0.05, breaks=0.15)
+    assert outcomes["transport"] > 0
 
 
 @pytest.mark.parametrize("seed", range(8))

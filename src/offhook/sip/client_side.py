@@ -115,12 +115,13 @@ class ClientSide:
         def build(authorization: HeaderLines) -> Request:
             return with_content(dialog.request("BYE"), (*headers, *authorization), b"", "")
 
-        done = partial(self._on_bye_done, dialog, reason)
+        done = partial(self._on_bye_done, dialog, headers, reason)
         ClientRequest(self.core, build, done, flow=dialog.next_hop(), login=dialog.login).start(now)
 
     def _on_bye_done(
         self,
         dialog: Dialog,
+        headers: HeaderLines,
         reason: DialogEndReason,
         request: ClientRequest,
         status: int,
@@ -132,7 +133,7 @@ class ClientSide:
             reason = DialogEndReason.TIMEOUT if reason is DialogEndReason.BYE else reason
         elif cause is EndCause.TRANSPORT:
             if dialog.leave_connection():
-                self.send_bye(dialog, now, (), reason)
+                self.send_bye(dialog, now, headers, reason)  # once more, over a new connection
                 return
             reason = DialogEndReason.TRANSPORT if reason is DialogEndReason.BYE else reason
         elif status in (408, 481) and reason is DialogEndReason.BYE:

@@ -51,6 +51,7 @@ class Dialog:
         "contact",
         "context",
         "flow",
+        "has_left",
         "invite_cseq",
         "is_caller",
         "is_reported",
@@ -110,6 +111,8 @@ class Dialog:
         """Our Contact value."""
         self.state = DialogState.EARLY
         self.same_flow = False
+        self.has_left = False
+        """Its connection was lost, and a BYE was sent over another one."""
         self.login: Login | None = None
         """Digest credentials, for servers that challenge a BYE too."""
         self.authorization: HeaderLines = ()
@@ -187,9 +190,10 @@ class Dialog:
         return self._next_hop
 
     def leave_connection(self) -> bool:
-        """Try the peer's Contact in place of a connection that is lost; False if there was none."""
-        if not self.flow.id:
+        """Turn from a connection that is lost to a new one, to the peer's Contact; False the second time."""
+        if self.has_left:
             return False
+        self.has_left = True
         self.flow = Flow(self.flow.transport, self.flow.local, self.flow.remote)
         self.same_flow = False
         self._next_hop = None

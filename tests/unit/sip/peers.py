@@ -140,8 +140,12 @@ class Wire:
 class VirtualNetwork:
     """Cores by address; messages are dropped, repeated, delayed and reordered by seed."""
 
-    def __init__(self, seed: int, *, loss: float = 0.0, repeat: float = 0.0, delay: float = 0.05) -> None:
+    def __init__(
+        self, seed: int, *, loss: float = 0.0, repeat: float = 0.0, delay: float = 0.05, breaks: float = 0.0
+    ) -> None:
         self.random = random.Random(seed)
+        self.breaks = breaks
+        """How often a connection breaks under a message."""
         self.loss, self.repeat, self.delay = loss, repeat, delay
         self.travel_time: float | None = None
         """Set: every packet takes exactly that long, and none overtakes another."""
@@ -188,6 +192,10 @@ class VirtualNetwork:
             return
         peer = self.cores.get(flow.remote)
         if peer is None:
+            return
+        if flow.transport == "tcp" and self.random.random() < self.breaks:
+            for end, other in ((sender, flow.remote), (flow.remote, sender)):
+                self.cores[end].flow_failed(Flow("tcp", end, other), self.now)
             return
         arriving = Flow(flow.transport, flow.remote, sender)
         for _ in range(copies if flow.transport == "udp" else 1):
