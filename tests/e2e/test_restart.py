@@ -18,7 +18,7 @@ def node(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own."""
     folder = tmp_path / "node"
     folder.mkdir()
-    server = Server(folder, OFFHOOK_DRAIN_S="8")
+    server = Server(folder, OFFHOOK_DRAIN_S="4")
     server.start()
     yield server
     server.kill()

@@ -11,6 +11,9 @@ _SINGLE: Final = range(10_000, 20_000)
 _BLOCKS: Final = range(20_000, 32_000)
 """Both below 32768, where Linux takes ports for outgoing connections."""
 
+STEP: Final = 20
+TRIES: Final = 300
+
 _seed = random.Random(os.getpid())
 _given: set[int] = set()
 
@@ -27,8 +30,8 @@ def free_rtp_port() -> int:
 
 def free_block(size: int, *, within: range = _BLOCKS) -> int:
     """Return the first of `size` free ports in a row; even if size is."""
-    starts = range(within.start, within.stop - size, max(size, 1))
-    for _ in range(200):
+    starts = range(within.start, within.stop - size, min(size, STEP))
+    for _ in range(TRIES):
         start = starts[_seed.randrange(len(starts))]
         block = range(start, start + size)
         if _given.isdisjoint(block) and all(_is_free(port) for port in block):

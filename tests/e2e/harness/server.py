@@ -17,8 +17,8 @@ from .waiting import wait_for
 
 READY_S: Final = 20.0
 STOP_S: Final = 20.0
-MEDIA_PORTS: Final = 600
-"""Four for each leg: enough for 75 calls at once."""
+MEDIA_PORTS: Final = 400
+"""Four for each leg: enough for 50 calls at once."""
 
 _ERROR: Final = re.compile(
     r'"level": ?"(error|critical)"|\[(error|critical) *\]|Traceback \(most recent call last\)'
