@@ -10,6 +10,7 @@ from offhook.sip.config import UserAgentConfig
 from offhook.sip.events import EndCause
 from offhook.sip.flows import Flow
 from offhook.sip.message import Headers, Request, Response, parse_message, response_to
+from offhook.sip.transaction_base import UnlistedInput
 from offhook.sip.transaction_layer import TransactionLayer
 from offhook.sip.transaction_tables import (
     INVITE_CLIENT,
@@ -20,7 +21,7 @@ from offhook.sip.transaction_tables import (
     State,
     Table,
 )
-from offhook.sip.transactions import ClientTransaction, ServerTransaction, UnlistedInput
+from offhook.sip.transactions import ClientTransaction, ServerTransaction
 
 from .peers import THEM, US, SeededRandom
 
