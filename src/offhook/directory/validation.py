@@ -195,7 +195,8 @@ def _repair(document: Json, error: jsonschema_rs.ValidationError) -> bool:
     parent: Any = document
     try:
         for part in way:
-            parent = parent[part]
+            parent = parent[_own_key(parent, part)]
+        last = _own_key(parent, last)
         if parent[last] != error.instance:
             return False  # the validator leaves empty keys out of its paths
     except (LookupError, TypeError):
@@ -203,6 +204,11 @@ def _repair(document: Json, error: jsonschema_rs.ValidationError) -> bool:
     found = [value for type in kind.types if (value := _converted(error.instance, type)) is not None]
     parent[last] = found[0] if found else error.instance
     return bool(found)
+
+
+def _own_key(parent: Any, part: str | int) -> Any:
+    """Return a part of the validator's path as a key: it makes numbers of keys that look like one."""
+    return str(part) if isinstance(parent, dict) else part
 
 
 def _converted(text: str, type: str) -> int | float | bool | None:

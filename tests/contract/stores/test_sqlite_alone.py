@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from offhook.app.errors import StorageLost
-from offhook.stores.sqlite import SCHEMA_VERSION, SchemaTooNew, SqliteStore
+from offhook.stores.sqlite import SCHEMA_VERSION, SchemaTooNew, SqliteStore, lists_by_time
 from offhook.stores.sqlite.connections import open_reader, open_writer
 from offhook.stores.sqlite.writer import Writer
 
@@ -177,3 +177,84 @@ async def test_an_error_in_one_operation_is_its_callers_alone(path, error):
     assert results == [1, error, 2]
     assert await writer.run(lambda c: c.execute("SELECT count(*) FROM settings").get) == 0
     await writer.close()
+
+
+async def test_another_process_with_the_write_lock_is_waited_for_without_blocking(path):
+    writer = given_writer(path)
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.ensure_future(writer.run(lambda connection: "written"))
+    for _ in range(10):
+        await asyncio.sleep(0.002)
+    assert not waiting.done()
+    other.execute("ROLLBACK")
+    other.close()
+    assert await waiting == "written"
+    await writer.close()
+
+
+async def test_another_process_that_keeps_the_write_lock_costs_a_refusal(path, monkeypatch):
+    monkeypatch.setattr("offhook.stores.sqlite.writer.LOCK_WAIT_S", 0.02)
+    writer = given_writer(path)
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageLost, match="BusyError"):
+        await writer.run(lambda connection: None)
+    other.close()
+    assert await writer.run(lambda connection: "written") == "written"
+    await writer.close()
+
+
+async def test_an_error_at_the_commit_reaches_every_caller_and_passes(path):
+    writer = given_writer(path)
+    broken = writer.run(lambda connection: connection.execute("ROLLBACK"))
+    results = await asyncio.gather(writer.run(lambda connection: 1), broken, return_exceptions=True)
+    assert [type(result) for result in results] == [StorageLost, StorageLost]
+    assert await writer.run(lambda connection: 2) == 2
+    await writer.close()
+
+
+async def test_the_log_does_not_grow_with_the_writes(path):
+    store = await SqliteStore.open(path)
+    for number in range(300):
+        await store.settings.set("name", str(number) * 40_000)
+    log = path.with_name(path.name + "-wal")
+    assert log.stat().st_size < 8 * 1024 * 1024
+    await store.close()
+
+
+@pytest.mark.parametrize("order", [lists_by_time.NEWEST_FIRST, lists_by_time.OLDEST_FIRST])
+@pytest.mark.parametrize(
+    ("select", "bindings"),
+    [
+        (lists_by_time.HISTORY, 2),
+        (lists_by_time.CDRS, 1),
+        (lists_by_time.CDRS + lists_by_time.OF_OWNER, 2),
+        (lists_by_time.CDRS + lists_by_time.ONE_PER_INTERACTION, 1),
+    ],
+)
+async def test_no_list_by_time_sorts_or_scans(path, select, bindings, order):
+    connection = open_writer(path)
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {select} {order}", (1,) * (bindings + 5)).fetchall()
+    words = [row[3] for row in plan]
+    assert any("timestamp>? AND timestamp<?" in step for step in words), words
+    assert not any("B-TREE" in step or step.startswith("SCAN") for step in words), words
+    connection.close()
+
+
+async def test_writes_get_their_turn_beside_a_busy_event_loop(path):
+    store = await SqliteStore.open(path)
+
+    async def never_rest():
+        while True:
+            until = time.perf_counter() + 0.0003
+            while time.perf_counter() < until:
+                pass
+            await asyncio.sleep(0)
+
+    busy = asyncio.ensure_future(never_rest())
+    async with asyncio.timeout(20):
+        for number in range(30):
+            await store.journal.accept(given_plan(f"c2c-{number}"), 1000.0)
+    busy.cancel()
+    await store.close()

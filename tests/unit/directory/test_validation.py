@@ -15,7 +15,8 @@ BUTTON = {"name": "Support", "extension": "1001"}
 DEVICE = {"name": "Desk"}
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 700) | st.floats(allow_nan=False) | st.text(max_size=5)
+    st.none() | st.booleans() | st.integers(-5, 700) | st.text(max_size=5)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(["30", "true", "contact", "^1", "(", "a\r\nb", "x" * 300]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
@@ -128,6 +129,13 @@ def test_an_empty_key_does_not_lead_a_repair_astray():
     document, faults = validate("resource", data)
     assert faults.keys() == {"classifiers.weight_cost"}
     assert document["classifiers"]["weight_cost"]["prefix"] == "9"
+
+
+def test_a_repair_finds_its_way_through_keys_that_look_like_numbers():
+    data = {"name": "R", "gateways": [], "classifiers": {"911": {"weight_cost": "3"}}}
+    assert cleaned("resource", data)["classifiers"] == {
+        "911": {"weight_cost": 3, "enabled": True, "emergency": False}
+    }
 
 
 @pytest.mark.parametrize("spelling", [True, "true", "1", 1])

@@ -1,6 +1,7 @@
 """A thread for what waits for the disk, that gets its turn however busy the event loop is."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -53,7 +54,8 @@ class BackgroundThread:
                 work()
             except BaseException as raised:  # the outermost loop of this thread: the caller gets it
                 error = raised
-            done.get_loop().call_soon_threadsafe(_settle, done, error)
+            with contextlib.suppress(RuntimeError):  # the event loop was closed without closing the store
+                done.get_loop().call_soon_threadsafe(_settle, done, error)
             del item, work, done, error
 
 

@@ -105,8 +105,12 @@ class _Select:
         self._sql = sql + (OLDEST_FIRST if page.ascending else NEWEST_FIRST)
         limit = page.size + 1 if keep is None else SCAN_MAX
         start = _decode_key(page.start_key) if page.start_key else _end(page)
-        self._bindings = (*bindings, between.from_gregorian_s, between.to_gregorian_s, *start, limit)
-        self._limit = limit
+        earliest, latest = between.from_gregorian_s, between.to_gregorian_s
+        if page.ascending:
+            earliest = max(earliest, start[0])
+        else:
+            latest = min(latest, start[0])  # the index is entered here, however deep the page
+        self._bindings = (*bindings, earliest, latest, *start, limit)
 
     def run(self, connection: apsw.Connection) -> Listing:
         """Read it; the key of a page is the place of the last row it looked at."""

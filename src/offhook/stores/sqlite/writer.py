@@ -209,7 +209,7 @@ class Writer:
             return
         try:
             await self._commit(group)
-        except DISK_ERRORS as error:
+        except apsw.Error as error:
             self._failed = f"{type(error).__name__}: {error}"
             log.error("storage_lost", reason=self._failed, operations=len(group))
             self._undo()
