@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -57,6 +57,50 @@ def config_show(*, config: ConfigFile = None) -> None:
     """Print the effective settings as TOML, secrets masked."""
     for key, value in masked(_settings(config)).items():
         print(f"{key} = {_toml(value)}")
+
+
+@app.command
+def phone(
+    address: str,
+    *,
+    password: Annotated[str, Parameter(help="SIP password of the device.")],
+    server: Annotated[str, Parameter(help="host or host:port to register at; default: the realm.")] = "",
+    transport: Literal["udp", "tcp"] = "udp",
+    host: Annotated[str, Parameter(help="Our address, for SIP and RTP.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Our SIP port; 0 takes a free one.")] = 0,
+    answer: Annotated[
+        Literal["answer", "busy", "decline", "never"], Parameter(help="What to do when it rings.")
+    ] = "answer",
+    answer_after: Annotated[float, Parameter(help="Seconds to ring before answering.")] = 0.0,
+    hang_up_after: Annotated[float, Parameter(help="Hang up this long after answering; 0: never.")] = 0.0,
+    auto_answer: Annotated[bool, Parameter(help="Pick up by itself if the caller asks for it.")] = True,
+    tone: Annotated[float, Parameter(help="Frequency to send, in Hz; 0 sends silence.")] = 440.0,
+    listen: Annotated[float, Parameter(help="Frequency to listen for, in Hz.")] = 440.0,
+    record: Annotated[Path | None, Parameter(help="WAV file for what was heard.")] = None,
+    calls: Annotated[int, Parameter(help="Stop after so many calls; 0: run until Ctrl-C.")] = 0,
+) -> None:
+    """Run a soft phone for trying things: `offhook phone dev1@acme.example.com --password s3cret`."""
+    from .phone import PhoneOptions, run
+
+    options = PhoneOptions(
+        address, password, server, transport, host, port, answer, answer_after, hang_up_after, auto_answer,
+        tone, listen, record, calls,
+    )  # fmt: skip
+    sys.exit(run(options))
+
+
+@app.command
+def demo(
+    *,
+    keep: Annotated[bool, Parameter(help="Leave the server running at the end, to look around.")] = False,
+) -> None:
+    """Put two soft phones on a call and watch it: a server, an account, a button, one HTTP request.
+
+    Exit status 0 only if both parties were joined, each heard the other's tone, and history and CDR say so.
+    """
+    from .demo import run_demo
+
+    sys.exit(run_demo(keep_running=keep))
 
 
 def _settings(path: Path | None) -> Settings:
