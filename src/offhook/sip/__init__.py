@@ -1,7 +1,16 @@
 """SIP without sockets: messages, session descriptions, digest, transactions, dialogs, registrar."""
 
+from .bindings import Binding
+from .client_invite import ClientInvite
+from .client_reinvite import ClientReinvite
+from .client_request import ClientRequest
+from .commands import EndReason, InviteRequest, OutgoingRequest
+from .config import UserAgentConfig
+from .dialogs import Dialog
 from .digest import Challenge, DigestServer, Verdict, answer_challenge, choose_challenge, hash_credentials
 from .errors import LocalHeaderInjection, RemoteMalformed, SipError
+from .events import SipEvent
+from .flows import Flow
 from .framing import KeepAlive, StreamFramer
 from .grammar import WILDCARD, CSeq, NameAddr, Parameters, Via
 from .headers import Headers
@@ -15,6 +24,7 @@ from .message import (
     response_to,
     serialize,
 )
+from .registrar import Registrar, RegistrarResult
 from .sdp import (
     CODECS,
     AudioTarget,
@@ -27,7 +37,9 @@ from .sdp import (
     build_offer,
     check_answer,
 )
+from .transactions import ServerTransaction
 from .uri import SipUri
+from .user_agent import UserAgentCore
 from .validation import request_fault, unsupported_options, validate_request, validate_response
 
 __all__ = [
@@ -35,25 +47,40 @@ __all__ = [
     "REASONS",
     "WILDCARD",
     "AudioTarget",
+    "Binding",
     "CSeq",
     "Challenge",
+    "ClientInvite",
+    "ClientReinvite",
+    "ClientRequest",
     "Codec",
+    "Dialog",
     "DigestServer",
+    "EndReason",
+    "Flow",
     "Headers",
+    "InviteRequest",
     "KeepAlive",
     "LocalHeaderInjection",
     "LocalNoCodec",
     "MediaSection",
     "NameAddr",
+    "OutgoingRequest",
     "Parameters",
+    "Registrar",
+    "RegistrarResult",
     "RemoteMalformed",
     "Request",
     "Response",
+    "ServerTransaction",
     "SessionDescription",
     "SipError",
+    "SipEvent",
     "SipMessage",
     "SipUri",
     "StreamFramer",
+    "UserAgentConfig",
+    "UserAgentCore",
     "Verdict",
     "Via",
     "answer_challenge",
