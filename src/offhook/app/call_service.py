@@ -30,7 +30,7 @@ from offhook.kernel import Clock, Timer, iso8601_ms
 
 from .call_limits import CallLimits
 from .errors import AlreadyFinal, Draining, StorageLost
-from .ports import CallView, Engine, Journal, Json, StoredCall, Timers
+from .ports import CallView, Engine, Journal, JournalEntry, Json, StoredCall, Timers
 
 _log = structlog.get_logger("offhook.calls")
 
@@ -42,6 +42,12 @@ Recorder = Callable[[CallView], tuple[Json | None, Sequence[Json]]]
 
 CallObserver = Callable[[CallView], None]
 """Told once when a call was accepted and once when its final entry is stored (metrics)."""
+
+FactObserver = Callable[[Call, JournalEntry, Fact], None]
+"""Told of every fact as it goes into the journal, in order, CallEnded last; must not block or raise.
+
+The call is as the whole input left it: several facts of one input see the same state.
+"""
 
 
 class LiveCall:
@@ -117,6 +123,7 @@ class CallService:
         record: Recorder,
         observe_accepted: CallObserver = lambda view: None,
         observe_ended: CallObserver = lambda view: None,
+        observe_fact: FactObserver = lambda call, entry, fact: None,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -126,6 +133,7 @@ class CallService:
         self._record = record
         self._observe_accepted = observe_accepted
         self._observe_ended = observe_ended
+        self._observe_fact = observe_fact
         self._calls: dict[str, LiveCall] = {}
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
@@ -283,7 +291,9 @@ class CallService:
                 self._begin_to_finish(live, output)
             else:
                 live.sequence += 1
-                self._journal.append(live.call_id, live.sequence, at, encode_fact(output))
+                entry = JournalEntry(sequence=live.sequence, at=at, fact=encode_fact(output))
+                self._journal.append(live.call_id, entry.sequence, at, entry.fact)
+                self._observe_fact(live.call, entry, output)
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)
@@ -311,7 +321,10 @@ class CallService:
 
     async def _finish(self, live: LiveCall, fact: CallEnded) -> None:
         view = live.view()
-        await self._store_end(view, live.sequence + 1, fact)
+        live.sequence += 1
+        entry = JournalEntry(sequence=live.sequence, at=view.times.ended, fact=encode_fact(fact))
+        await self._store_end(view, entry)
+        self._observe_fact(live.call, entry, fact)
         del self._calls[live.call_id]
         if not self._calls:
             self._idle.set()
@@ -326,15 +339,13 @@ class CallService:
         )
         self._observe_ended(view)
 
-    async def _store_end(self, view: CallView, sequence: int, fact: CallEnded) -> None:
+    async def _store_end(self, view: CallView, entry: JournalEntry) -> None:
         """Store the final entry; while the disk refuses, wait and try again: the outcome must not be lost."""
         history, cdrs = self._record(view)
         call_id = view.plan.call_id
         while True:
             try:
-                await self._journal.finish(
-                    call_id, sequence, view.times.ended, encode_fact(fact), history, cdrs
-                )
+                await self._journal.finish(call_id, entry.sequence, entry.at, entry.fact, history, cdrs)
                 return
             except AlreadyFinal:
                 _log.error("a second final entry was refused", call_id=call_id)
@@ -359,8 +370,11 @@ class CallService:
         for leg in call.legs.values():
             _close_lost_leg(leg, now)
         call.ending, call.state, call.times.ended = ending, CallState.ENDED, now
-        sequence = len(await self._journal.entries(stored.plan.call_id)) + 1
-        await self._store_end(view_of(call), sequence, CallEnded(ending))
+        known = await self._journal.entries(stored.plan.call_id)
+        fact = CallEnded(ending)
+        entry = JournalEntry(sequence=len(known) + 1, at=now, fact=encode_fact(fact))
+        await self._store_end(view_of(call), entry)
+        self._observe_fact(call, entry, fact)
         _log.warning("call settled after a crash", call_id=stored.plan.call_id)
 
 
