@@ -123,6 +123,40 @@ def test_early_media_passes_one_way(tmp_path):
     asyncio.run(scenario())
 
 
+def test_ringback_that_has_just_begun_outlives_jitter_buffers(tmp_path):
+    async def scenario():
+        async with given_relay(tmp_path) as relay:
+            with given_people(ANNA_HZ, BERT_HZ) as (anna, bert):
+                await anna.answer(relay, "call", FIRST)
+                await bert.answer(relay, "call", SECOND)
+                relay.play("call", FIRST, given_ringback(tmp_path))
+                relay.join("call")
+                await asyncio.sleep(0.15)
+                assert not anna.stream.ear.heard(BERT_HZ)
+                await asyncio.sleep(0.4)
+                assert anna.stream.ear.heard(RINGBACK_HZ) == pytest.approx(0.2, abs=0.06)
+                assert anna.hears(BERT_HZ)
+                assert bert.hears(ANNA_HZ)
+
+    asyncio.run(scenario())
+
+
+def test_silence_takes_back_a_join_that_waits(tmp_path):
+    async def scenario():
+        async with given_relay(tmp_path) as relay:
+            with given_people(ANNA_HZ, BERT_HZ) as (anna, bert):
+                await anna.answer(relay, "call", FIRST)
+                await bert.answer(relay, "call", SECOND)
+                relay.play("call", FIRST, given_ringback(tmp_path))
+                relay.join("call")
+                relay.silence("call", FIRST)
+                await listening(anna, bert, seconds=0.3)
+                assert not anna.stream.ear.heard(BERT_HZ)
+                assert bert.hears(ANNA_HZ)
+
+    asyncio.run(scenario())
+
+
 def test_silence_shuts_a_side_again(tmp_path):
     async def scenario():
         async with given_relay(tmp_path) as relay:

@@ -49,6 +49,9 @@ OPENING: Final = f"z20c{DEFAULT_PAYLOAD_TYPES}"
 NOWHERE: Final = "127.0.0.1 9"
 """Where a side is said to be until it is known. A side that has no address at all would be tied to the
 first sender for good: early media of a device that loses the race, or a packet before its SDP is read."""
+MIN_PLAY_S: Final = 0.2
+"""Some phones (baresip 1.0) do not notice a new source while their jitter buffer still fills, and then take
+all that follows for late packets: what is played to a side is played for longer than that, or not at all."""
 RETRY_S: Final = 2 * BELL_DELAY_S
 OPEN_ATTEMPTS: Final = 3
 """RTPProxy looks for free ports in random order and may miss the last few, or their sockets linger."""
@@ -60,7 +63,7 @@ _log = structlog.get_logger("offhook.media")
 class _Session:
     """One call's two ports, as we know them."""
 
-    __slots__ = ("attempts", "payload_types", "ports", "session_id", "token")
+    __slots__ = ("attempts", "opening", "payload_types", "playing_since", "ports", "session_id", "token")
 
     def __init__(
         self, session_id: str, token: str, ports: asyncio.Future[dict[RelaySide, RelayPort]]
@@ -70,6 +73,8 @@ class _Session:
         self.ports = ports
         self.attempts = 0
         self.payload_types: dict[RelaySide, Sequence[int]] = dict.fromkeys(RelaySide, (PCMU, PCMA))
+        self.playing_since: dict[RelaySide, float] = {}
+        self.opening: dict[RelaySide, asyncio.TimerHandle] = {}
 
     def can_hear(self, side: RelaySide, media: PreparedMedia, folder: Path) -> bool:
         """Tell whether there is a file of the media in a codec of the side."""
@@ -193,15 +198,26 @@ class RtpIoRelay:
             self.silence(session_id, side)
             asyncio.get_running_loop().call_soon(self._report, session_id, PlaybackFailed(media.name))
             return
-        self._send(session_id, "P-1", f"{media.name} session {side} {side.other}")
+        self._start_player(session, side, f"{media.name} session")
+        session.playing_since[side] = asyncio.get_running_loop().time()
 
     def silence(self, session_id: str, side: RelaySide) -> None:
         """Let a side hear nothing; see MediaRelay."""
-        self._send(session_id, "P-1", f"{GATE} {GATE_PAYLOAD_TYPE} {side} {side.other}")
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self._start_player(session, side, f"{GATE} {GATE_PAYLOAD_TYPE}")
 
     def pass_through(self, session_id: str, side: RelaySide) -> None:
-        """Let a side hear the other; see MediaRelay."""
-        self._send(session_id, "S", f"{side} {side.other}")
+        """Let a side hear the other; see MediaRelay. What has just begun to play goes on for MIN_PLAY_S."""
+        session = self._sessions.get(session_id)
+        if session is None or side in session.opening:
+            return
+        loop = asyncio.get_running_loop()
+        due = session.playing_since.get(side, 0.0) + MIN_PLAY_S
+        if due <= loop.time():
+            self._open_gate(session, side)
+        else:
+            session.opening[side] = loop.call_at(due, self._open_gate, session, side)
 
     def join(self, session_id: str) -> None:
         """Let both hear each other; see MediaRelay."""
@@ -228,6 +244,20 @@ class RtpIoRelay:
         session = self._sessions.pop(session_id, None)
         if session is not None:
             self._delete(session)
+
+    # --- gates -----------------------------------------------------------------------------------
+
+    def _start_player(self, session: _Session, side: RelaySide, media_and_codecs: str) -> None:
+        opening = session.opening.pop(side, None)
+        if opening is not None:
+            opening.cancel()
+        session.playing_since.pop(side, None)
+        self._send(session.session_id, "P-1", f"{media_and_codecs} {side} {side.other}")
+
+    def _open_gate(self, session: _Session, side: RelaySide) -> None:
+        session.opening.pop(side, None)
+        if self._sessions.get(session.session_id) is session:
+            self._send(session.session_id, "S", f"{side} {side.other}")
 
     # --- commands --------------------------------------------------------------------------------
 
