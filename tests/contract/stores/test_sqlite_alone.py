@@ -93,6 +93,14 @@ async def test_the_database_itself_refuses_a_second_final_entry(path):
     connection.close()
 
 
+async def test_nobody_else_may_read_the_files(path):
+    store = await SqliteStore.open(path)
+    await store.settings.set("secret", "x")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("offhook.db", "offhook.db-wal", "offhook.db-shm"), 384)
+    await store.close()
+
+
 async def test_a_reader_cannot_write(path):
     await (await SqliteStore.open(path)).close()
     with pytest.raises(apsw.ReadOnlyError):

@@ -41,6 +41,7 @@ def open_writer(path: Path) -> apsw.Connection:
 
     Raises SchemaTooNew.
     """
+    path.touch(mode=0o600)  # it holds passwords of phones; the log files beside it inherit the mode
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("journal_mode", "wal")
