@@ -11,7 +11,6 @@ the relay repack; so `z` is given on opening and taken back, without a further c
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -30,16 +29,14 @@ from .relay import (
     RelaySide,
     ReportMediaError,
     SessionStatistics,
-    SideStatistics,
 )
 from .relay_bell import BELL_COMMAND, BELL_DELAY_S, RelayBell
 from .relay_control import LOST
 from .relay_host import RelayHost
+from .relay_session import RelaySession, is_ip_address, is_port_shortage, read_ports, read_side
 
 MAX_WAITING: Final = 8_192
 """Commands that may wait: two seconds' worth of a busy relay. Beyond, new sessions are refused."""
-SAMPLES_PER_MS: Final = 8
-"""RTPProxy gives jitter in timestamp units; both our codecs count 8,000 a second."""
 GATE: Final = "gate"
 GATE_PAYLOAD_TYPE: Final = 99
 """A payload type RTPProxy has no packet size for: its player sends nothing, but holds the gate shut."""
@@ -58,28 +55,6 @@ OPEN_ATTEMPTS: Final = 3
 STATISTICS: Final = "rtpa_nrcvd rtpa_nlost rtpa_javg"
 
 _log = structlog.get_logger("offhook.media")
-
-
-class _Session:
-    """One call's two ports, as we know them."""
-
-    __slots__ = ("attempts", "opening", "payload_types", "playing_since", "ports", "session_id", "token")
-
-    def __init__(
-        self, session_id: str, token: str, ports: asyncio.Future[dict[RelaySide, RelayPort]]
-    ) -> None:
-        self.session_id = session_id
-        self.token = token  # of our own making: RTPProxy's protocol is words separated by spaces
-        self.ports = ports
-        self.attempts = 0
-        self.payload_types: dict[RelaySide, Sequence[int]] = dict.fromkeys(RelaySide, (PCMU, PCMA))
-        self.playing_since: dict[RelaySide, float] = {}
-        self.opening: dict[RelaySide, asyncio.TimerHandle] = {}
-
-    def can_hear(self, side: RelaySide, media: PreparedMedia, folder: Path) -> bool:
-        """Tell whether there is a file of the media in a codec of the side."""
-        common = [number for number in self.payload_types[side] if number in media.payload_types]
-        return any((folder / f"{media.name}.{number}").exists() for number in common)
 
 
 class RtpIoRelay:
@@ -103,7 +78,7 @@ class RtpIoRelay:
         self._port_max = ports[1] - 1 - (ports[1] - 1) % 2
         if self.capacity < 1:
             raise ValueError(f"media ports {ports[0]}-{ports[1]}: a session needs eight")
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, RelaySession] = {}
         self._opened = 0
         self._host = RelayHost(
             media_folder,
@@ -153,7 +128,7 @@ class RtpIoRelay:
         sessions = self._take_all()
         await self._host.stop()
         for session in sessions:
-            _fail(session.ports, RelayLost("stopped"))
+            session.fail(RelayLost("stopped"))
         self._bell.close()
 
     def _lost(self, why: str) -> None:
@@ -164,9 +139,9 @@ class RtpIoRelay:
             if session.ports.done():
                 self._report(session.session_id, error)
             else:
-                _fail(session.ports, error)
+                session.fail(error)
 
-    def _take_all(self) -> list[_Session]:
+    def _take_all(self) -> list[RelaySession]:
         sessions = list(self._sessions.values())
         self._sessions.clear()
         return sessions
@@ -183,7 +158,7 @@ class RtpIoRelay:
         self, session_id: str, side: RelaySide, host: str, port: int, payload_types: Sequence[int]
     ) -> None:
         """Say where a side receives; see MediaRelay."""
-        where = f"{host} {port}" if _is_ip_address(host) else "- 0"
+        where = f"{host} {port}" if is_ip_address(host) else "- 0"
         codecs = ",".join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES
         if session_id in self._sessions:
             self._sessions[session_id].payload_types[side] = payload_types or (PCMU, PCMA)
@@ -237,7 +212,7 @@ class RtpIoRelay:
         )
         first, second, totals = [await self._ask(query) for query in queries]
         relayed, dropped = totals.split()[3:5]
-        return SessionStatistics(_side(first), _side(second), int(relayed), int(dropped))
+        return SessionStatistics(read_side(first), read_side(second), int(relayed), int(dropped))
 
     def close(self, session_id: str) -> None:
         """Free both ports; see MediaRelay."""
@@ -247,34 +222,34 @@ class RtpIoRelay:
 
     # --- gates -----------------------------------------------------------------------------------
 
-    def _start_player(self, session: _Session, side: RelaySide, media_and_codecs: str) -> None:
+    def _start_player(self, session: RelaySession, side: RelaySide, media_and_codecs: str) -> None:
         opening = session.opening.pop(side, None)
         if opening is not None:
             opening.cancel()
         session.playing_since.pop(side, None)
         self._send(session.session_id, "P-1", f"{media_and_codecs} {side} {side.other}")
 
-    def _open_gate(self, session: _Session, side: RelaySide) -> None:
+    def _open_gate(self, session: RelaySession, side: RelaySide) -> None:
         session.opening.pop(side, None)
         if self._sessions.get(session.session_id) is session:
             self._send(session.session_id, "S", f"{side} {side.other}")
 
     # --- commands --------------------------------------------------------------------------------
 
-    def _open(self, session_id: str) -> _Session:
+    def _open(self, session_id: str) -> RelaySession:
         if self._host.channel is None:
             raise RelayLost("it is not up")
         if len(self._sessions) >= self.capacity or self._host.channel.waiting > MAX_WAITING:
             raise RelayFull(len(self._sessions))
         self._opened += 1
-        session = _Session(session_id, f"s{self._opened}", asyncio.get_running_loop().create_future())
+        session = RelaySession(session_id, f"s{self._opened}", asyncio.get_running_loop().create_future())
         self._sessions[session_id] = session
         self._ask_for_ports(session)
         return session
 
-    def _ask_for_ports(self, session: _Session) -> None:
+    def _ask_for_ports(self, session: RelaySession) -> None:
         if self._host.channel is None or self._sessions.get(session.session_id) is not session:
-            _fail(session.ports, RelayLost("closed while it opened"))
+            session.fail(RelayLost("closed while it opened"))
             return
         session.attempts += 1
         self._host.channel.send(
@@ -282,10 +257,10 @@ class RtpIoRelay:
             lambda command, reply: self._opened_or_refused(session, command, reply),
         )
 
-    def _opened_or_refused(self, session: _Session, command: str, reply: str) -> None:
-        numbers = _ports(reply)
+    def _opened_or_refused(self, session: RelaySession, command: str, reply: str) -> None:
+        numbers = read_ports(reply)
         if reply == LOST:
-            _fail(session.ports, RelayLost("it gave no answer"))
+            session.fail(RelayLost("it gave no answer"))
         elif numbers is not None:
             if self._sessions.get(session.session_id) is session:
                 self.silence(session.session_id, RelaySide.FIRST)
@@ -293,16 +268,16 @@ class RtpIoRelay:
             ports = [RelayPort(self._advertised_address, number) for number in numbers]
             if not session.ports.done():
                 session.ports.set_result(dict(zip(RelaySide, ports, strict=True)))
-        elif session.attempts < OPEN_ATTEMPTS and _is_port_shortage(reply):
+        elif session.attempts < OPEN_ATTEMPTS and is_port_shortage(reply):
             self._delete(session)  # the first port may have been given before the second was refused
             asyncio.get_running_loop().call_later(RETRY_S, self._ask_for_ports, session)
         else:
             if self._sessions.get(session.session_id) is session:
                 self.close(session.session_id)
             full = RelayFull(len(self._sessions))
-            _fail(session.ports, full if _is_port_shortage(reply) else MediaRefused(command, reply))
+            session.fail(full if is_port_shortage(reply) else MediaRefused(command, reply))
 
-    def _delete(self, session: _Session) -> None:
+    def _delete(self, session: RelaySession) -> None:
         if self._host.channel is not None:
             self._host.channel.send(f"D {session.token} second first", _no_matter)
             self._bell.ring_soon()
@@ -327,39 +302,6 @@ class RtpIoRelay:
         if reply.startswith("E"):
             raise MediaRefused(command, reply)
         return reply
-
-
-def _side(reply: str) -> SideStatistics:
-    received, lost, jitter = reply.split()
-    return SideStatistics(int(received), int(lost), float(jitter) / SAMPLES_PER_MS)
-
-
-def _ports(reply: str) -> list[int] | None:
-    """Return both ports of `21160 127.0.0.1 && 23752 127.0.0.1`; None for `E72`, or `-1` as second half."""
-    words = [half.split()[0] for half in reply.split("&&") if half.strip()]
-    return [int(word) for word in words] if len(words) == 2 and all(map(str.isdigit, words)) else None
-
-
-def _is_port_shortage(reply: str) -> bool:
-    return reply.startswith("E7") or "&&" in reply
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        return bool(ip_address(host))
-    except ValueError:
-        return False
-
-
-def _resolve(future: asyncio.Future[str], reply: str) -> None:
-    if not future.done():
-        future.set_result(reply)
-
-
-def _fail(future: asyncio.Future[dict[RelaySide, RelayPort]], error: MediaError) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # nobody may wait for it any more; that is not a fault
 
 
 def _no_matter(_command: str, _reply: str) -> None:

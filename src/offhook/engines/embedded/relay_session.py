@@ -1,0 +1,66 @@
+"""One session of the RTPProxy adapter, and what RTPProxy's replies mean."""
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from .relay import PCMA, PCMU, MediaError, PreparedMedia, RelayPort, RelaySide, SideStatistics
+
+SAMPLES_PER_MS: Final = 8
+"""RTPProxy gives jitter in timestamp units; both our codecs count 8,000 a second."""
+
+
+class RelaySession:
+    """One call's two ports, as we know them."""
+
+    __slots__ = ("attempts", "opening", "payload_types", "playing_since", "ports", "session_id", "token")
+
+    def __init__(
+        self, session_id: str, token: str, ports: asyncio.Future[dict[RelaySide, RelayPort]]
+    ) -> None:
+        self.session_id = session_id
+        self.token = token  # of our own making: RTPProxy's protocol is words separated by spaces
+        self.ports = ports
+        self.attempts = 0
+        self.payload_types: dict[RelaySide, Sequence[int]] = dict.fromkeys(RelaySide, (PCMU, PCMA))
+        self.playing_since: dict[RelaySide, float] = {}
+        self.opening: dict[RelaySide, asyncio.TimerHandle] = {}
+
+    def fail(self, error: MediaError) -> None:
+        """Tell whoever waits for the ports that there will be none."""
+        if not self.ports.done():
+            self.ports.set_exception(error)
+            self.ports.exception()  # nobody may wait for it any more; that is not a fault
+
+    def can_hear(self, side: RelaySide, media: PreparedMedia, folder: Path) -> bool:
+        """Tell whether there is a file of the media in a codec of the side."""
+        common = [number for number in self.payload_types[side] if number in media.payload_types]
+        return any((folder / f"{media.name}.{number}").exists() for number in common)
+
+
+def read_side(reply: str) -> SideStatistics:
+    """Return the counts of `rtpa_nrcvd rtpa_nlost rtpa_javg`."""
+    received, lost, jitter = reply.split()
+    return SideStatistics(int(received), int(lost), float(jitter) / SAMPLES_PER_MS)
+
+
+def read_ports(reply: str) -> list[int] | None:
+    """Return both ports of `21160 127.0.0.1 && 23752 127.0.0.1`; None for `E72`, or `-1` as second half."""
+    words = [half.split()[0] for half in reply.split("&&") if half.strip()]
+    return [int(word) for word in words] if len(words) == 2 and all(map(str.isdigit, words)) else None
+
+
+def is_port_shortage(reply: str) -> bool:
+    """Tell whether a refused opening was for want of a port, or of the second of two."""
+    return reply.startswith("E7") or "&&" in reply
+
+
+def is_ip_address(host: str) -> bool:
+    """Tell whether a host needs no name service; nothing else goes to RTPProxy, which would ask one."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
