@@ -5,7 +5,9 @@ A failure prints its seed; the run is the same each time.
 
 import random
 from collections import Counter
+from typing import TypeVar
 
+import msgspec
 import pytest
 
 from offhook.sip.dialogs import Dialog
@@ -20,8 +22,11 @@ from offhook.sip.events import (
     RequestReceived,
     SipEvent,
 )
+from offhook.sip.records import DialogRecord, InviteRecord
 from offhook.sip.transactions import ServerTransaction
 from tests.unit.sip.peers import SDP, THEM, THIRD, US, VirtualNetwork, invite_to, make_core
+
+Record = TypeVar("Record", InviteRecord, DialogRecord)
 
 CALLS = 150
 QUIET_S = 500.0
@@ -98,6 +103,7 @@ class Phone:
         self.core = make_core(address, seed=seed)
         self.open_dialogs: set[Dialog] = set()
         self.outcomes: Counter[str] = Counter()
+        self.hangs_up = True
         network.add(address, self.core, self.take)
 
     def take(self, event: SipEvent, now: float) -> None:
@@ -124,6 +130,8 @@ class Phone:
         if dialog is None or status != 200:
             return
         self.open_dialogs.add(dialog)
+        if not self.hangs_up:
+            return
         if self.random.random() < 0.3:
             self.network.at(now + self.random.uniform(0, 2), lambda t: self._reinvite(dialog, t))
         self.network.at(now + self.random.uniform(0, 6), lambda t: self.core.bye(dialog, t))
@@ -259,3 +267,56 @@ def test_a_cancel_at_any_instant_leaves_nothing(transport: str, hundredths: int)
     for core in network.cores.values():
         assert core.is_idle
         assert core.timer_count == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_a_process_that_dies_leaves_no_leg_to_its_successor(seed: int, loss: float) -> None:
+    network = VirtualNetwork(seed, loss=loss)
+    invites: dict[str, InviteRecord] = {}
+    dialogs: dict[str, DialogRecord] = {}
+    phones = [Phone(network, THEM, seed), Phone(network, THIRD, seed + 1)]
+    for phone in phones:
+        phone.hangs_up = False
+
+    def journal(event: SipEvent, now: float) -> None:
+        if isinstance(event, InviteAnswered):
+            network.cores[US].send_ack(event.dialog, b"", now)
+            dialogs[event.dialog.call_id] = DialogRecord.of(event.dialog)
+        elif isinstance(event, InviteEnded):
+            del invites[event.invite.call_id]
+
+    def call(now: float) -> None:
+        invite = network.cores[US].invite(invite_to(THEM if now < 1 else THIRD), now)
+        invites[invite.call_id] = InviteRecord.of(invite)
+
+    network.add(US, make_core(US, seed=1), journal)
+    for number in range(40):
+        network.at(number * 0.05, call)
+    network.run(3.0)
+    assert dialogs
+
+    successor = make_core(US, seed=2)
+    ended: list[SipEvent] = []
+    network.add(US, successor, lambda event, now: ended.append(event))
+    network.now = 5.0  # what came in between is lost
+    for call_id, record in read_back(invites, InviteRecord).items():
+        if call_id in dialogs:
+            dialog = successor.resume_dialog(read_back(dialogs, DialogRecord)[call_id])
+            successor.bye(dialog, network.now)
+        else:
+            successor.cancel(successor.resume_invite(record, network.now), network.now)
+    network.run(500.0)
+    assert len(ended) == len(invites)
+    for core in network.cores.values():
+        assert core.is_idle
+        assert core.timer_count == 0
+    assert not any(phone.open_dialogs for phone in phones)
+
+
+def read_back(records: dict[str, Record], kind: type[Record]) -> dict[str, Record]:
+    """Return records as a journal gives them back."""
+    return {
+        call_id: msgspec.json.decode(msgspec.json.encode(record), type=kind)
+        for call_id, record in records.items()
+    }

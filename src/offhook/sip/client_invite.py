@@ -97,6 +97,15 @@ class ClientInvite:
         self._has_provisional = False
         self.transaction = core.layer.send(self._sent, self.request.flow, self, now)
 
+    def resume(self, branch: str, now: float) -> None:
+        """Take up an INVITE that an earlier process sent with this branch; nothing is sent."""
+        core = self._side.core
+        self._sent = core.build(
+            self.request, call_id=self.call_id, tag=self.local_tag, cseq=self.cseq, authorization=()
+        )
+        self._has_provisional = True
+        self.transaction = core.layer.adopt(self._sent, self.request.flow, self, branch, now)
+
     # --- what the transaction tells ---
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:

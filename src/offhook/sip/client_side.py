@@ -14,6 +14,7 @@ from .dialogs import Dialog, DialogState
 from .errors import LocalDialogOver, LocalOverload
 from .events import DialogEndReason, EndCause, ResponseReceived
 from .message import Request, Response
+from .records import DialogRecord, InviteRecord
 
 
 class ClientSide:
@@ -36,6 +37,18 @@ class ClientSide:
         )
         invite.start(now)
         return invite
+
+    def resume_invite(self, record: InviteRecord, now: float) -> ClientInvite:
+        """Take up an INVITE of an earlier process."""
+        invite = ClientInvite(self, record.request(), call_id=record.call_id, local_tag=record.local_tag)
+        invite.resume(record.branch, now)
+        return invite
+
+    def resume_dialog(self, record: DialogRecord) -> Dialog:
+        """Take up a dialog of an earlier process."""
+        dialog = record.dialog()
+        self.core.add_dialog(dialog)
+        return dialog
 
     def request(self, wanted: OutgoingRequest, now: float) -> ClientRequest:
         """Send another request outside a dialog. ResponseReceived follows, once."""

@@ -78,6 +78,17 @@ class TransactionLayer:
         transaction.start(data, now, fallback=None if used_flow is flow else flow)
         return transaction
 
+    def adopt(
+        self, request: Request, flow: Flow, user: ClientUser, branch: str, now: float
+    ) -> ClientTransaction:
+        """Take up an INVITE that an earlier process sent, as if a provisional answer had come."""
+        self._with_via(request, flow, branch)
+        transaction = ClientTransaction(self, request, user, flow, branch)
+        transaction.state = State.PROCEEDING
+        self._add_client(transaction)
+        transaction.start_timer(Input.TIMER_C, self.config.timer_c, now)
+        return transaction
+
     def send_again(self, transaction: ClientTransaction, flow: Flow, now: float) -> None:
         """Send a request whose TCP connection could not be opened over UDP after all (18.1.1)."""
         request = transaction.request

@@ -18,6 +18,7 @@ from .errors import RemoteMalformed
 from .events import InviteProgress, SipEvent
 from .flows import Flow
 from .message import Request, Response, parse_message
+from .records import DialogRecord, InviteRecord
 from .server_side import ServerSide
 from .transactions import ServerTransaction
 
@@ -152,6 +153,21 @@ class UserAgentCore:
         return self._client.request_in_dialog(
             dialog, method, now, headers=headers, body=body, content_type=content_type
         )
+
+    def resume_invite(self, record: InviteRecord, now: float) -> ClientInvite:
+        """Take up an INVITE that a process before us sent, to cancel() it. InviteEnded follows that.
+
+        Make the record when the INVITE is sent: InviteRecord.of(invite). If it was answered meanwhile,
+        the peer's repeated 2xx is acknowledged and hung up.
+        """
+        return self._client.resume_invite(record, now)
+
+    def resume_dialog(self, record: DialogRecord) -> Dialog:
+        """Take up a dialog of a process before us, to end it with bye(). DialogEnded follows that.
+
+        Make the record when it is answered: DialogRecord.of(dialog).
+        """
+        return self._client.resume_dialog(record)
 
     # --- server ---
 
