@@ -1,0 +1,152 @@
+"""A real engine on real sockets, far ends that are real soft phones, and the words to speak about both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from offhook.app.ports import Engine
+from offhook.calls.commands import DialLeg, HangUpLeg, JoinLegs, PlayToLeg
+from offhook.calls.events import LegEnded, LegEvent
+from offhook.calls.model import EndpointKind, EndpointPlan, MediaMode
+from offhook.engines.embedded import EmbeddedEngine
+from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.media_library import MediaLibrary
+from offhook.engines.embedded.resolver import Resolver
+from offhook.engines.embedded.rtp_io import RtpIoRelay
+from offhook.engines.embedded.trace import SipTrace
+from offhook.engines.embedded.transports import SipEndpoint
+from offhook.phone import PhoneSettings, SoftPhone
+from offhook.sip.config import UserAgentConfig
+from offhook.sip.events import SipEvent
+from offhook.sip.user_agent import UserAgentCore
+from offhook.system import SystemClock, SystemRandom
+from tests.e2e.harness.ports import free_block
+
+HOST: Final = "127.0.0.1"
+PATIENCE_S: Final = 8.0
+CALL_ID: Final = "c2c-contract"
+
+
+class NoInbound:
+    """This suite is about legs we dial: what else comes in stays unanswered."""
+
+    def take(self, event: SipEvent) -> None:
+        """Leave it."""
+
+
+class Reports:
+    """What the engine said, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[LegEvent] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, event: LegEvent) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    def of(self, kind: type, leg_id: str = "") -> list[Any]:
+        found = [event for event in self.events if isinstance(event, kind)]
+        return [event for event in found if not leg_id or event.leg_id == leg_id]
+
+    async def wait_for(self, kind: type, leg_id: str = "", *, within_s: float = PATIENCE_S) -> Any:
+        """Return the first such report; TimeoutError if it does not come."""
+        async with asyncio.timeout(within_s):
+            while not (found := self.of(kind, leg_id)):
+                self._news.clear()
+                await self._news.wait()
+        return found[0]
+
+
+class Legs:
+    """An engine and the legs it is given."""
+
+    def __init__(self, engine: Engine, reports: Reports) -> None:
+        self.engine = engine
+        self.reports = reports
+
+    def dial(self, leg_id: str, uri: str, *, after: str = "", media: MediaMode = MediaMode.PROCESS) -> None:
+        endpoint = EndpointPlan(
+            leg_id=leg_id,
+            kind=EndpointKind.DEVICE,
+            request_uri=uri,
+            to_uri="sip:phone@contract.test",
+            from_uri="sip:1002@contract.test",
+            caller_id_name="Contract",
+            caller_id_number="1002",
+        )
+        self.engine.perform(DialLeg(CALL_ID, endpoint, media, after))
+
+    def hang_up(self, leg_id: str, cause: str = "NORMAL_CLEARING") -> None:
+        self.engine.perform(HangUpLeg(leg_id, cause))
+
+    def play(self, leg_id: str, media: str) -> None:
+        self.engine.perform(PlayToLeg(leg_id, media))
+
+    def join(self, first: str, second: str) -> None:
+        self.engine.perform(JoinLegs(first, second))
+
+    async def over(self, leg_id: str) -> LegEnded:
+        ended: LegEnded = await self.reports.wait_for(LegEnded, leg_id)
+        return ended
+
+
+def build_embedded(folder: Path) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRelay]:
+    """Return the embedded engine with a relay on free ports."""
+    clock, random = SystemClock(), SystemRandom()
+    core = UserAgentCore(UserAgentConfig(advertised={"udp": (HOST, 0), "tcp": (HOST, 0)}), random)
+    endpoint = SipEndpoint(core, clock=clock, on_event=lambda event: None, host=HOST, port=0)
+    block = free_block(64)
+    relay = RtpIoRelay(folder, bind_address=HOST, ports=(block, block + 63))
+    engine = EmbeddedEngine(
+        endpoint=endpoint,
+        media=CallMediaFactory(relay, MediaLibrary(folder / "media", folder)),
+        inbound=NoInbound(),  # type: ignore[arg-type]
+        resolver=Resolver(),
+        trace=SipTrace(),
+        clock=clock,
+        random=random,
+    )
+    return engine, endpoint, relay
+
+
+@asynccontextmanager
+async def given_legs(folder: Path) -> AsyncIterator[Legs]:
+    """Run an engine; afterwards nothing of any leg may be left in it."""
+    engine, endpoint, relay = build_embedded(folder)
+    reports = Reports()
+    await engine.start(reports)
+    try:
+        yield Legs(engine, reports)
+        assert engine.count() == 0, "a leg is left"
+        assert len(relay) == 0, "a media session is left"
+        assert endpoint.core.dialog_count == 0, "a dialog is left"
+    finally:
+        await engine.stop()
+
+
+@asynccontextmanager
+async def given_phone(**settings: Any) -> AsyncIterator[tuple[SoftPhone, str]]:
+    """Run a soft phone that nobody registers; yield it and the URI it is reached at."""
+    phone = SoftPhone(
+        PhoneSettings(
+            username="phone", password="unused", realm="contract.test", server=(HOST, 9), **settings
+        ),
+        clock=SystemClock(),
+        random=SystemRandom(),
+        on_event=lambda event: None,
+    )
+    await phone.start()
+    try:
+        yield phone, f"sip:phone@{HOST}:{phone.address[1]}"
+    finally:
+        await phone.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once it holds; TimeoutError if it does not in time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.02)

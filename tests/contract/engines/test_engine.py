@@ -1,0 +1,129 @@
+"""What every engine must do with a leg: one report of its end, whatever happens, and nothing left behind."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offhook.calls.events import LegAnswered, LegEnded, LegRinging, LegsJoined
+from offhook.phone import Answering
+
+from .given_engine import HOST, given_legs, given_phone, until
+
+pytestmark = pytest.mark.slow
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 30))
+
+
+def test_two_answered_legs_hear_ringback_then_each_other_and_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            given_legs(tmp_path) as legs,
+            given_phone(tone_hz=700.0, listen_for_hz=(620.0, 1000.0)) as (first, first_uri),
+            given_phone(tone_hz=1000.0, listen_for_hz=(700.0,)) as (second, second_uri),
+        ):
+            legs.dial("a", first_uri)
+            await legs.reports.wait_for(LegAnswered, "a")
+            legs.play("a", "%(2000,0,620)")
+            await until(lambda: first.heard(620.0) > 0.3)
+            legs.dial("b", second_uri, after="a")
+            await legs.reports.wait_for(LegAnswered, "b")
+            legs.join("a", "b")
+            assert await legs.reports.wait_for(LegsJoined) == LegsJoined("a", "b")
+            await until(lambda: first.heard(1000.0) > 0.3 and second.heard(700.0) > 0.3)
+            second.calls[0].hang_up()
+            ended = await legs.over("b")
+            assert (ended.hangup_cause, ended.sip_code, ended.by_peer) == ("NORMAL_CLEARING", 200, True)
+            legs.hang_up("a")
+            assert not (await legs.over("a")).by_peer
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("answering", "cause", "code"),
+    [(Answering.BUSY, "USER_BUSY", 486), (Answering.DECLINE, "CALL_REJECTED", 603)],
+)
+def test_a_refusal_is_reported_with_its_cause(
+    tmp_path: Path, answering: Answering, cause: str, code: int
+) -> None:
+    async def scenario() -> None:
+        async with given_legs(tmp_path) as legs, given_phone(answering=answering) as (_, uri):
+            legs.dial("a", uri)
+            ended = await legs.over("a")
+            assert (ended.hangup_cause, ended.sip_code, ended.by_peer) == (cause, code, True)
+            assert legs.reports.of(LegAnswered) == []
+
+    run(scenario())
+
+
+def test_a_ringing_leg_can_be_given_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_legs(tmp_path) as legs, given_phone(answering=Answering.NEVER) as (phone, uri):
+            legs.dial("a", uri)
+            await legs.reports.wait_for(LegRinging, "a")
+            legs.hang_up("a", "NO_ANSWER")
+            ended = await legs.over("a")
+            assert (ended.hangup_cause, ended.sip_code, ended.by_peer) == ("NO_ANSWER", 487, False)
+            assert phone.calls[0].is_over
+
+    run(scenario())
+
+
+def test_a_leg_hung_up_before_anything_was_sent_ends_without_a_packet(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_legs(tmp_path) as legs, given_phone() as (phone, uri):
+            legs.dial("a", uri)
+            legs.hang_up("a", "ORIGINATOR_CANCEL")
+            assert (await legs.over("a")).hangup_cause == "ORIGINATOR_CANCEL"
+            assert phone.calls == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("delay_ms", range(0, 30, 3))
+def test_an_answer_that_crosses_the_hang_up_ends_clean(tmp_path: Path, delay_ms: int) -> None:
+    async def scenario() -> None:
+        async with given_legs(tmp_path) as legs, given_phone(answer_after_s=0.015) as (phone, uri):
+            legs.dial("a", uri)
+            await legs.reports.wait_for(LegRinging, "a")
+            await asyncio.sleep(delay_ms / 1000)
+            legs.hang_up("a")
+            legs.hang_up("a")
+            await legs.over("a")
+            await until(lambda: phone.calls[0].is_over)
+            assert len(legs.reports.of(LegEnded)) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "uri", ["sip:nobody@host.invalid", "tel:+15551234567", f"sip:x@{HOST}:9;transport=tcp"]
+)
+def test_an_endpoint_that_cannot_be_reached_is_out_of_order(tmp_path: Path, uri: str) -> None:
+    async def scenario() -> None:
+        async with given_legs(tmp_path) as legs:
+            legs.dial("a", uri)
+            ended = await legs.over("a")
+            assert (ended.hangup_cause, ended.by_peer) == ("DESTINATION_OUT_OF_ORDER", False)
+
+    run(scenario())
+
+
+def test_commands_for_legs_that_are_over_or_unknown_are_harmless(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_legs(tmp_path) as legs, given_phone(answering=Answering.BUSY) as (_, uri):
+            legs.hang_up("never dialled")
+            legs.dial("a", uri)
+            await legs.over("a")
+            legs.hang_up("a")
+            legs.play("a", "us")
+            legs.join("a", "b")
+            await asyncio.sleep(0.05)
+            assert len(legs.reports.of(LegEnded)) == 1
+
+    run(scenario())
