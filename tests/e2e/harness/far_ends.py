@@ -51,6 +51,28 @@ EARLY_MEDIA: Final = scenario(
     receive("ACK"),
     *END_BY_BYE,
 )
+REINVITED: Final = scenario(
+    "answers, and agrees to send elsewhere",
+    receive_invite(),
+    RING,
+    ANSWER,
+    receive("ACK"),
+    receive("INVITE"),
+    answer_last(body=SDP),
+    receive("ACK"),
+    *END_BY_BYE,
+)
+REFUSES_REINVITE: Final = scenario(
+    "answers, and does not agree to send elsewhere",
+    receive_invite(),
+    RING,
+    ANSWER,
+    receive("ACK"),
+    receive("INVITE"),
+    answer_last(488, "Not Acceptable Here"),
+    receive("ACK"),
+    *END_BY_BYE,
+)
 ANSWERS_AFTER_CANCEL: Final = scenario(
     "answers although it was cancelled",
     receive_invite(),

@@ -38,7 +38,7 @@ class KazooClient:
     """HTTP with KAZOO's envelope and token. Safe to use from several threads after login."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+        self.host, self.port = host, port
         self.token = ""
         self.account_id = ""
 
@@ -66,7 +66,7 @@ class KazooClient:
         if self.token and not anonymous:
             sent["x-auth-token"] = self.token
         target = path + (f"?{urlencode(query)}" if query else "")
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
         try:
             connection.request(method, target, body, {**sent, **(headers or {})})
             response = connection.getresponse()

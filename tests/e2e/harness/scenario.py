@@ -141,10 +141,11 @@ def answer_invite(
     )
 
 
-def answer_last(status: int = 200, reason: str = "OK", *, headers: Sequence[str] = ()) -> str:
-    """Answer the request received last (BYE, CANCEL)."""
+def answer_last(status: int = 200, reason: str = "OK", *, headers: Sequence[str] = (), body: str = "") -> str:
+    """Answer the request received last: BYE, CANCEL, or an INVITE within the dialog."""
     fixed = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"]
-    return message(f"SIP/2.0 {status} {reason}", [*fixed, *headers], "")
+    contact = "Contact: <sip:far@[local_ip]:[local_port];transport=[transport]>"
+    return message(f"SIP/2.0 {status} {reason}", [*fixed, contact, *headers], body)
 
 
 def hang_up() -> str:

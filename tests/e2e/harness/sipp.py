@@ -103,6 +103,10 @@ class Sipp:
         """Return where the answer to its own INVITE wants RTP."""
         return self._audio_of("SIP/2.0 200", timeout_s)
 
+    def acknowledged_audio(self, *, timeout_s: float = 10.0) -> tuple[str, int]:
+        """Return where an answer that came in the ACK wants RTP."""
+        return self._audio_of("ACK", timeout_s)
+
     def lost(self) -> int:
         """Return how many messages it dropped on purpose."""
         return (self._folder / "messages.log").read_text(errors="replace").count(" lost (")
