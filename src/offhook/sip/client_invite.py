@@ -95,7 +95,9 @@ class ClientInvite:
             authorization=self._authorization,
         )
         self._has_provisional = False
-        self.transaction = core.layer.send(self._sent, self.request.flow, self, now)
+        self.transaction = core.layer.send(
+            self._sent, self.request.flow, self, now, same_flow=self.request.same_flow
+        )
 
     def resume(self, branch: str, now: float) -> None:
         """Take up an INVITE that an earlier process sent with this branch; nothing is sent."""

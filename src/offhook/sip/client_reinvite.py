@@ -56,7 +56,9 @@ class ClientReinvite:
         self._sent.headers.add("Contact", dialog.contact)
         extra = (*self._headers, *authorization)
         with_content(self._sent, extra, self._body, "application/sdp")
-        self.transaction = core.layer.send(self._sent, dialog.next_hop(), self, now)
+        self.transaction = core.layer.send(
+            self._sent, dialog.next_hop(), self, now, same_flow=dialog.same_flow
+        )
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         """Pass on the first 2xx, acknowledge repeated ones again, deal with refusals."""

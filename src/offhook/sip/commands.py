@@ -43,7 +43,7 @@ class InviteRequest(OutgoingRequest, frozen=True, kw_only=True):
 
     method: str = "INVITE"
     same_flow: bool = False
-    """Send everything in the dialog over `flow` (a phone behind NAT, reached by its registration)."""
+    """Send everything in the dialog over `flow` (a phone behind NAT), long requests too."""
 
 
 class EndReason(msgspec.Struct, frozen=True):

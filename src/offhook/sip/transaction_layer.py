@@ -68,11 +68,25 @@ class TransactionLayer:
     # --- requests of ours ---
 
     def send(
-        self, request: Request, flow: Flow, user: ClientUser, now: float, *, branch: str = ""
+        self,
+        request: Request,
+        flow: Flow,
+        user: ClientUser,
+        now: float,
+        *,
+        branch: str = "",
+        same_flow: bool = False,
     ) -> ClientTransaction:
-        """Start a client transaction. branch is given for CANCEL, which bears that of its INVITE."""
+        """Start a client transaction. branch is given for CANCEL, which bears that of its INVITE.
+
+        Over UDP a long request tries TCP first (18.1.1), unless it must use the same flow.
+        """
         branch = branch or self.new_branch()
-        data, used_flow = self._with_via(request, flow, branch)
+        data, used_flow = self._with_via(request, flow, branch), flow
+        if len(data) > MAX_UDP_REQUEST_BYTES and not same_flow and self._has_tcp(flow):
+            used_flow = Flow("tcp", self.config.advertised["tcp"], flow.remote)
+            request.headers.remove("Via")
+            data = self._with_via(request, used_flow, branch)
         transaction = ClientTransaction(self, request, user, used_flow, branch)
         self._add_client(transaction)
         transaction.start(data, now, fallback=None if used_flow is flow else flow)
@@ -93,32 +107,28 @@ class TransactionLayer:
         """Send a request whose TCP connection could not be opened over UDP after all (18.1.1)."""
         request = transaction.request
         request.headers.remove("Via")
-        request.headers.prepend("Via", self._via_value(flow, transaction.branch))
+        data = self._with_via(request, flow, transaction.branch)
         transaction.flow = flow
         transaction.state = State.CALLING if transaction.is_invite else State.TRYING
         self._add_client(transaction)
-        transaction.start(serialize(request), now)
+        transaction.start(data, now)
 
     def send_without_transaction(self, request: Request, flow: Flow) -> tuple[bytes, Flow]:
-        """Queue the ACK of a 2xx and return what was queued, to be sent again."""
-        sent = self._with_via(request, flow, self.new_branch())
+        """Queue the ACK of a 2xx and return what was queued, to be sent again.
+
+        It stays on UDP however long: nobody would tell us that TCP failed.
+        """
+        sent = self._with_via(request, flow, self.new_branch()), flow
         self.outbox.append(sent)
         return sent
 
-    def _with_via(self, request: Request, flow: Flow, branch: str) -> tuple[bytes, Flow]:
-        """Put the Via on and return bytes and flow: TCP in place of UDP for long requests."""
+    def _with_via(self, request: Request, flow: Flow, branch: str) -> bytes:
+        """Put the Via on and return the bytes."""
         request.headers.prepend("Via", self._via_value(flow, branch))
-        data = serialize(request)
-        if (
-            len(data) <= MAX_UDP_REQUEST_BYTES
-            or flow.transport != "udp"
-            or "tcp" not in self.config.advertised
-        ):
-            return data, flow
-        stream = Flow("tcp", self.config.advertised["tcp"], flow.remote)
-        request.headers.remove("Via")
-        request.headers.prepend("Via", self._via_value(stream, branch))
-        return serialize(request), stream
+        return serialize(request)
+
+    def _has_tcp(self, flow: Flow) -> bool:
+        return flow.transport == "udp" and "tcp" in self.config.advertised
 
     def _via_value(self, flow: Flow, branch: str) -> str:
         host, port = self.config.advertised.get(flow.transport, flow.local)

@@ -152,6 +152,20 @@ def test_a_phone_behind_nat_is_spoken_to_over_the_flow(wire: Wire) -> None:
     assert wire.sent_flows[-1].remote == THEM
 
 
+def test_a_long_invite_stays_on_the_flow_of_a_phone_behind_nat(wire: Wire) -> None:
+    given_invite(wire, body=b"x" * 2_000)
+    given_invite(wire, body=b"x" * 2_000, same_flow=True)
+    assert [flow.transport for flow in wire.sent_flows] == ["tcp", "udp"]
+
+
+def test_a_long_ack_stays_on_udp(wire: Wire) -> None:
+    given_invite(wire, body=b"")
+    wire.answer(wire.last("INVITE"), 200, body="v=0\r\n")
+    wire.core.send_ack(wire.one(InviteAnswered).dialog, b"x" * 2_000, wire.now)
+    wire.settle()
+    assert (wire.last("ACK").via.transport, wire.sent_flows[-1].transport) == ("UDP", "udp")
+
+
 def test_a_private_contact_of_a_public_peer_is_not_followed() -> None:
     wire = Wire()
     public = ("8.8.4.4", 5060)
