@@ -131,3 +131,17 @@ async def test_deleting_an_account_takes_its_documents_and_no_others(store):
     assert await store.documents.list(ACCOUNT, type="device") == []
     assert await store.documents.find("sip_username", "dev1", scope="acme") == []
     assert await store.documents.find("realm", REALM.value) == [other]
+
+
+async def test_what_was_read_before_a_change_is_not_what_is_read_after_it(store):
+    keys = [DocumentKey(kind="username", value="jane", scope=ACCOUNT)]
+    stored = await store.documents.put(given_document(), keys, expected_revision=None)
+    assert len(await store.documents.find("username", "jane", scope=ACCOUNT)) == 1
+    assert await store.documents.get(ACCOUNT, "f" * 32, type="device") is None
+    changed = replace(stored, data={"name": "after"})
+    await store.documents.put(changed, [], expected_revision=stored.revision)
+    read = await store.documents.get(ACCOUNT, stored.id, type="device")
+    assert read.data == {"name": "after"}
+    assert await store.documents.find("username", "jane", scope=ACCOUNT) == []
+    late = await store.documents.put(given_document(2, id="x"), [], expected_revision=None)
+    assert await store.documents.get(ACCOUNT, late.id, type="device") is not None

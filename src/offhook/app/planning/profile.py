@@ -1,7 +1,7 @@
 """What account, user and device say together: the more specific one wins (kazoo-behaviour 6.5, 6.6)."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -157,11 +157,17 @@ def _call_forward(forward: Json, *, enabled: bool) -> CallForward:
 def value_at(data: Json, path: str) -> Any:
     """Return the value at a dotted path; None if a step is missing or no object."""
     value: Any = data
-    for key in path.split("."):
+    for key in _keys(path):
         if not isinstance(value, dict):
             return None
         value = value.get(key)
     return value
+
+
+@lru_cache(maxsize=512)
+def _keys(path: str) -> tuple[str, ...]:
+    """Split a path once: there are some hundred, all ours, and a plan looks at them again and again."""
+    return tuple(path.split("."))
 
 
 def object_at(data: Json, path: str) -> Json:

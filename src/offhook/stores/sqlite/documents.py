@@ -60,22 +60,57 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Json).decode
 
 
+CACHED_MAX: Final = 10_000
+"""Answers kept (about 2 KB each) until a document changes, or until there are so many: then all are dropped.
+A call asks seven times, an account changes a few times a day."""
+
+
 class SqliteDocuments:
-    """The Documents port. Point reads take microseconds and run on the event loop; lists run in a thread."""
+    """The Documents port. Point reads take microseconds and run on the event loop; lists run in a thread.
+
+    Answers are kept until the next commit that changes a document. One process owns the file, so nobody
+    else changes any. Documents that were read are shared: they must not be changed.
+    """
 
     def __init__(self, writer: Writer, reader: apsw.Connection, listings: Listings[Any]) -> None:
         self._writer = writer
         self._reader = reader
         self._listings = listings
+        self._read: dict[tuple[str, str, str], Document | None] = {}
+        self._found: dict[tuple[str, str, str], list[Document]] = {}
+        self._is_changed = False
+        writer.on_commit = self._forget_if_changed
 
     async def get(self, account_id: str, document_id: str, *, type: str) -> Document | None:
         """Return the live document, or None."""
-        row = self._reader.execute(GET, (account_id, document_id, type)).fetchone()
-        return None if row is None else _document(row)
+        asked = (account_id, document_id, type)
+        if asked in self._read:
+            return self._read[asked]
+        row = self._reader.execute(GET, asked).fetchone()
+        document = None if row is None else _document(row)
+        self._make_room(self._read)
+        self._read[asked] = document
+        return document
 
     async def find(self, kind: str, value: str, *, scope: str = "") -> list[Document]:
         """Return live documents by key, oldest first."""
-        return [_document(row) for row in self._reader.execute(FIND, (kind, scope, value))]
+        asked = (kind, scope, value)
+        found = self._found.get(asked)
+        if found is None:
+            found = [_document(row) for row in self._reader.execute(FIND, asked)]
+            self._make_room(self._found)
+            self._found[asked] = found
+        return list(found)
+
+    def _make_room(self, kept: dict[Any, Any]) -> None:
+        if len(kept) >= CACHED_MAX:
+            kept.clear()
+
+    def _forget_if_changed(self) -> None:
+        if self._is_changed:
+            self._is_changed = False
+            self._read.clear()
+            self._found.clear()
 
     async def list(
         self, account_id: str, *, type: str, after: str = "", limit: int | None = None
@@ -100,6 +135,7 @@ class SqliteDocuments:
         wanted = [] if document.deleted else keys
 
         def write(connection: apsw.Connection) -> None:
+            self._is_changed = True
             _check_revision(connection, document, expected_revision)
             for key in wanted:
                 _check_key(connection, document, key)
@@ -114,6 +150,7 @@ class SqliteDocuments:
         """Delete it for good."""
 
         def write(connection: apsw.Connection) -> None:
+            self._is_changed = True
             place = (account_id, document_id)
             found = connection.execute(REVISION, place).get
             if found != expected_revision:
@@ -127,6 +164,7 @@ class SqliteDocuments:
         """Soft-delete the account and all its documents in one step; return how many there were."""
 
         def write(connection: apsw.Connection) -> int:
+            self._is_changed = True
             connection.execute(DROP_ACCOUNT_KEYS, (account_id,))
             connection.execute(DELETE_ACCOUNT, (deleted_at, account_id))
             return connection.changes()

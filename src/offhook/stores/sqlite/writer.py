@@ -108,6 +108,8 @@ class Writer:
         self._failed = ""  # why the last group failed
         self._closed = False
         self._task: asyncio.Task[None] | None = None
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called in the event loop after each commit, before any caller learns of it."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -239,6 +241,7 @@ class Writer:
             await self._thread.run(partial(self._connection.execute, "COMMIT"))
         else:
             self._connection.execute("COMMIT")
+        self.on_commit()
 
     def _count_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._log_pages = pages
