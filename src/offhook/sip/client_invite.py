@@ -152,18 +152,20 @@ class ClientInvite:
             return
         if response.status == 100:
             return
-        if response.to_tag:
-            self._fork(response)
+        tag = response.to_tag
+        if tag and tag not in self._forks:
+            self._fork(response, tag)
         self._side.core.events.append(InviteProgress(self, response, has_session(response)))
 
     def on_success(self, response: Response, now: float) -> None:
         """A 2xx: the first one answers; a repeated one gets its ACK again; a surplus one ACK and BYE."""
-        dialog = self._forks.get(response.to_tag)
+        tag = response.to_tag
+        dialog = self._forks.get(tag)
         if dialog is not None and dialog.state is not DialogState.EARLY:
             if dialog.ack is not None:
                 self._side.core.layer.transmit(*dialog.ack)
             return
-        dialog = self._fork(response)
+        dialog = dialog or self._fork(response, tag)
         if dialog is None:
             return  # a fork beyond the bound: it hangs up when no ACK comes
         self._stop_abandon_timer()
@@ -269,16 +271,12 @@ class ClientInvite:
 
     # --- dialogs ---
 
-    def _fork(self, response: Response) -> Dialog | None:
-        """Return the dialog of a response, made if it is new; None beyond the bound.
+    def _fork(self, response: Response, tag: str) -> Dialog | None:
+        """Make an early dialog for a To tag we have not seen; None beyond the bound.
 
         We send nothing in early dialogs, so target and route set wait for the 2xx.
         """
         core = self._side.core
-        tag = response.to_tag
-        dialog = self._forks.get(tag)
-        if dialog is not None:
-            return dialog
         if len(self._forks) >= MAX_FORK_DIALOGS:
             core.statistics["forks_refused"] += 1
             return None

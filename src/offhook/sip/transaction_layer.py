@@ -148,9 +148,9 @@ class TransactionLayer:
             headers.add("Route", route)
         return serialize(Request("ACK", request.uri, headers, b""))
 
-    def receive_response(self, response: Response, now: float) -> bool:
-        """Give a response to its transaction; False if there is none."""
-        transaction = self._clients.get((response.via.branch, response.cseq.method))
+    def receive_response(self, response: Response, branch: str, now: float) -> bool:
+        """Give a response to the transaction of its branch; False if there is none."""
+        transaction = self._clients.get((branch, response.cseq.method))
         if transaction is None:
             return False
         transaction.apply(input_of(response.status), response, now)

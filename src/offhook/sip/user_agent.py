@@ -59,9 +59,10 @@ class UserAgentCore:
         _ = response.to_tag
         if 200 <= response.status < 300:
             _ = response.record_route
-        if len(response.vias) > 1:  # it has lost its way (8.1.3.3)
+        vias = response.vias
+        if len(vias) > 1:  # it has lost its way (8.1.3.3)
             self._state.statistics["responses_unmatched"] += 1
-        elif not self._state.layer.receive_response(response, now):
+        elif not self._state.layer.receive_response(response, vias[0].branch, now):
             self._client.receive_stray(response, now)
 
     def _answer_malformed(self, fault: RemoteMalformed, source: Flow) -> None:

@@ -248,7 +248,7 @@ def test_an_invite_is_sent_again_at_doubling_pauses_and_times_out(given: Given) 
 
 def test_timer_b_stops_at_the_first_provisional(given: Given) -> None:
     transaction = given.client("INVITE")
-    given.layer.receive_response(answer_to(transaction, 100), given.now)
+    given.layer.receive_response(answer_to(transaction, 100), transaction.branch, given.now)
     given.sent()
     given.wait(170)
     assert given.sent() == []
@@ -258,7 +258,7 @@ def test_timer_b_stops_at_the_first_provisional(given: Given) -> None:
 def test_timer_c_starts_anew_with_each_provisional(given: Given) -> None:
     transaction = given.client("INVITE")
     for _ in range(3):
-        given.layer.receive_response(answer_to(transaction, 180), given.now)
+        given.layer.receive_response(answer_to(transaction, 180), transaction.branch, given.now)
         given.wait(100)
     assert ("no final", None) not in given.user.told
     given.wait(81)
@@ -269,7 +269,7 @@ def test_a_failure_is_acknowledged_each_time_and_reported_once(given: Given) -> 
     transaction = given.client("INVITE")
     given.sent()
     for _ in range(3):
-        given.layer.receive_response(answer_to(transaction, 486), given.now)
+        given.layer.receive_response(answer_to(transaction, 486), transaction.branch, given.now)
     ack = parse_message(given.layer.outbox[0][0])
     assert isinstance(ack, Request)
     assert (ack.method, ack.uri) == ("ACK", "sip:b@192.0.2.2")
@@ -293,7 +293,7 @@ def test_over_tcp_nothing_is_sent_again_and_nothing_lingers(given: Given) -> Non
     transaction = given.client("OPTIONS", TCP)
     given.wait(10)
     assert given.sent() == ["OPTIONS sip:b@192.0.2.2"]
-    given.layer.receive_response(answer_to(transaction, 200), given.now)
+    given.layer.receive_response(answer_to(transaction, 200), transaction.branch, given.now)
     assert given.user.told == [("response", 200), ("forgotten", None)]
     assert (len(given.layer), len(given.wheel)) == (0, 0)
 
@@ -323,7 +323,7 @@ def test_a_long_request_goes_over_tcp_and_comes_back_to_udp_if_that_fails(given:
     assert b"SIP/2.0/UDP 192.0.2.1:5060" in data
     given.wait(0.6)
     assert len(given.sent()) == 1
-    given.layer.receive_response(answer_to(transaction, 486), given.now)
+    given.layer.receive_response(answer_to(transaction, 486), transaction.branch, given.now)
     assert given.user.told == [("response", 486)]
 
 
