@@ -30,7 +30,7 @@ from offhook.kernel import Clock, Timer, iso8601_ms
 
 from .call_limits import CallLimits
 from .errors import AlreadyFinal, Draining, StorageLost
-from .ports import CallView, Engine, Journal, JournalEntry, Json, StoredCall, Timers
+from .ports import CallView, Engine, IdempotencyClaim, Journal, JournalEntry, Json, StoredCall, Timers
 
 _log = structlog.get_logger("offhook.calls")
 
@@ -177,10 +177,11 @@ class CallService:
 
     # --- calls --------------------------------------------------------------------------------------
 
-    async def place(self, plan: CallPlan) -> LiveCall:
+    async def place(self, plan: CallPlan, *, claim: IdempotencyClaim | None = None) -> LiveCall:
         """Store the call as accepted, then begin to ring.
 
-        Raises Overloaded, Draining, StorageLost, CallIdTaken; then no phone rings and nothing is stored.
+        Raises Overloaded, Draining, StorageLost, CallIdTaken, KeyClaimed; then no phone rings and nothing
+        is stored.
         """
         if self._draining:
             raise Draining
@@ -189,7 +190,7 @@ class CallService:
         live = LiveCall(Call(plan, accepted_at))
         self._calls[plan.call_id] = live  # counted from now on
         try:
-            await self._journal.accept(plan, accepted_at)
+            await self._journal.accept(plan, accepted_at, claim=claim)
         except BaseException:
             del self._calls[plan.call_id]
             raise

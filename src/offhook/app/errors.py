@@ -7,9 +7,12 @@ AppError
 │   ├── KeyTaken             a unique key belongs to another document
 │   ├── AlreadyFinal         the call has its final entry
 │   ├── CallIdTaken          40 random bits do meet: take another id
+│   ├── KeyClaimed           an Idempotency-Key has placed its call
 │   └── BadPageKey           a start_key that no page ever carried
 ├── UnknownDocument          no live document of this type and id in this account
 ├── InvalidDocument          a field is wrong; carries every fault
+├── KeyReused                an Idempotency-Key came with another request before
+├── StillRunning             the request with this Idempotency-Key has no answer yet
 ├── NotAllowed               the caller may not do this
 ├── WrongCredentials         who are you?
 ├── TooManyRequests          a bucket, throttle or login limiter is empty
@@ -77,6 +80,12 @@ class CallIdTaken(StoreError):
     code: ClassVar[str] = "call-id-taken"
 
 
+class KeyClaimed(StoreError):
+    """The Idempotency-Key has placed its call: look up which."""
+
+    code: ClassVar[str] = "key-claimed"
+
+
 class BadPageKey(StoreError):
     """A start_key that no page ever carried. Maps to 400."""
 
@@ -101,6 +110,22 @@ class InvalidDocument(AppError):
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self.faults = faults
+
+
+class KeyReused(AppError):
+    """An Idempotency-Key came with another request before. Maps to 422."""
+
+    code: ClassVar[str] = "idempotency-key-reused"
+
+
+class StillRunning(AppError):
+    """The request with this Idempotency-Key has no answer yet. Maps to 409 with Retry-After."""
+
+    code: ClassVar[str] = "request-in-progress"
+
+    def __init__(self, retry_after_s: float = 1.0) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class NotAllowed(AppError):

@@ -16,6 +16,8 @@ from .storage import (
     Cdrs,
     Documents,
     History,
+    Idempotency,
+    IdempotencyClaim,
     Journal,
     JournalEntry,
     Listing,
@@ -38,6 +40,8 @@ __all__ = [
     "Documents",
     "Engine",
     "History",
+    "Idempotency",
+    "IdempotencyClaim",
     "Journal",
     "JournalEntry",
     "Json",
@@ -134,8 +138,11 @@ class LiveCall(Protocol):
 class Calls(Protocol):
     """Executes plans (app/call_service.py)."""
 
-    async def place(self, plan: CallPlan) -> LiveCall:
-        """Store the call as accepted and begin to dial. Raises Overloaded, Draining, StorageLost."""
+    async def place(self, plan: CallPlan, *, claim: IdempotencyClaim | None = None) -> LiveCall:
+        """Store the call as accepted and begin to dial.
+
+        Raises Overloaded, Draining, StorageLost, KeyClaimed: then no phone rings and nothing is stored.
+        """
         ...
 
     async def get(self, account_id: str, call_id: str) -> CallView | None:

@@ -55,6 +55,22 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """JSON of a calls.events.Fact."""
 
 
+class IdempotencyClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """An Idempotency-Key and the one call that it placed."""
+
+    id: str
+    """Digest of account, endpoint, caller and key."""
+    fingerprint: str
+    """Digest of the request: the same key with another request is a mistake of the client."""
+    call_id: str
+    is_answered: bool
+    """`answer` is what the client was told; False: a blocking request that may still run."""
+    answer: bytes
+    """JSON. Of a request that is not answered: what it would have been told at once."""
+    expires_at: float
+    """Unix seconds."""
+
+
 class StoredBinding(msgspec.Struct, frozen=True, kw_only=True):
     """A registration that survives a restart. The store does not look into `data`."""
 
@@ -106,8 +122,13 @@ class Documents(Protocol):
 class Journal(Protocol):
     """The truth about calls. Appends are ordered per call; group commit makes them cheap."""
 
-    async def accept(self, plan: CallPlan, accepted_at: float) -> None:
-        """Store the call as open; return when it is durable. Raises CallIdTaken, StorageLost."""
+    async def accept(
+        self, plan: CallPlan, accepted_at: float, *, claim: IdempotencyClaim | None = None
+    ) -> None:
+        """Store the call as open, and its claim in the same transaction; return when both are durable.
+
+        Raises CallIdTaken, StorageLost, and KeyClaimed if another call has the claim: then nothing is stored.
+        """
         ...
 
     def append(self, call_id: str, sequence: int, at: float, fact: bytes) -> None:
@@ -138,6 +159,18 @@ class Journal(Protocol):
 
     async def entries(self, call_id: str) -> Sequence[JournalEntry]:
         """Return what is known of a call, in order. Includes every append before the last awaited write."""
+        ...
+
+
+class Idempotency(Protocol):
+    """Which call an Idempotency-Key placed. Claims are made by Journal.accept."""
+
+    async def find(self, claim_id: str, now: float) -> IdempotencyClaim | None:
+        """Return the claim unless it has expired (Unix seconds)."""
+        ...
+
+    async def answer(self, claim_id: str, answer: bytes) -> None:
+        """Store durably what the client is about to be told. Raises StorageLost."""
         ...
 
 
@@ -247,6 +280,11 @@ class Store(Protocol):
 
     @property
     def bindings(self) -> Bindings:
+        """The port of that name."""
+        ...
+
+    @property
+    def idempotency(self) -> Idempotency:
         """The port of that name."""
         ...
 

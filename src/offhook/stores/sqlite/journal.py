@@ -7,10 +7,11 @@ import apsw
 import msgspec
 
 from offhook.app.errors import AlreadyFinal, CallIdTaken
-from offhook.app.ports import JournalEntry, Json, StoredCall
+from offhook.app.ports import IdempotencyClaim, JournalEntry, Json, StoredCall
 from offhook.calls.model import CallPlan
 
 from .documents import Listings
+from .idempotency import write_claim
 from .writer import Writer
 
 ACCEPT: Final = """
@@ -51,11 +52,15 @@ class SqliteJournal:
         self._reader = reader
         self._listings = listings
 
-    async def accept(self, plan: CallPlan, accepted_at: float) -> None:
-        """Store the call as open; return when it is durable."""
+    async def accept(
+        self, plan: CallPlan, accepted_at: float, *, claim: IdempotencyClaim | None = None
+    ) -> None:
+        """Store the call as open, and its claim with it; return when both are durable."""
         row = (plan.call_id, plan.account_id, plan.authorizing_id, accepted_at, _encode(plan))
 
         def write(connection: apsw.Connection) -> None:
+            if claim is not None:
+                write_claim(connection, claim, accepted_at)
             if connection.execute(ACCEPT, row).get is None:
                 raise CallIdTaken(plan.call_id)
 

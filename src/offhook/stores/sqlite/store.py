@@ -7,6 +7,7 @@ import apsw
 
 from .connections import open_reader, open_writer
 from .documents import SqliteDocuments
+from .idempotency import SqliteIdempotency
 from .journal import SqliteJournal
 from .listings import ListingThreads
 from .lists_by_time import SqliteCdrs, SqliteHistory
@@ -28,6 +29,7 @@ class SqliteStore:
         self.journal = SqliteJournal(writer, reader, listings)
         self.history = SqliteHistory(listings)
         self.cdrs = SqliteCdrs(reader, listings)
+        self.idempotency = SqliteIdempotency(writer, reader)
         self.bindings = SqliteBindings(writer)
         self.settings = SqliteSettings(writer, reader)
         self.revoked_tokens = SqliteRevokedTokens(writer, reader)
