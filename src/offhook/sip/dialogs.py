@@ -239,7 +239,9 @@ def flow_to(uri: str, known: Flow) -> Flow:
         host = target.host.strip("[]")
         port = target.port or DEFAULT_PORT
         transport = target.transport or known.transport
-        if ((host, port) == known.remote and transport == known.transport) or transport not in ROUTABLE:
+        if transport not in ROUTABLE or target.scheme == "sips":
+            return known
+        if (host, port) == known.remote and transport == known.transport:
             return known
         address = ip_address(host)
     except (RemoteMalformed, ValueError):

@@ -201,8 +201,10 @@ class SipEndpoint:
     def _send(self, data: bytes, flow: Flow) -> None:
         if flow.transport == "udp":
             self._send_datagram(data, flow)
-        else:
+        elif flow.transport == "tcp":
             self._tcp.send(data, flow)
+        else:  # never in the clear what should be encrypted
+            asyncio.get_running_loop().call_soon(self._flow_failed, flow)
 
     def _send_datagram(self, data: bytes, flow: Flow) -> None:
         udp = self._udp
