@@ -47,6 +47,7 @@ class ClientInvite:
         "_cancel_sent",
         "_forks",
         "_has_provisional",
+        "_is_resumed",
         "_rounds",
         "_sent",
         "_side",
@@ -55,6 +56,7 @@ class ClientInvite:
         "cancel_cause",
         "context",
         "cseq",
+        "is_unknown",
         "local_tag",
         "request",
         "state",
@@ -77,6 +79,9 @@ class ClientInvite:
         """CANCELED after cancel(), TIMEOUT after timer C; then InviteAnswered never comes."""
         self._cancel_reason: EndReason | None = None
         self._cancel_sent = False
+        self.is_unknown = False
+        """After resume(): the far end has not shown yet that it ever had this INVITE."""
+        self._is_resumed = False
         self._has_provisional = False
         self._abandon_timer: Timer | None = None
         self._authorization: HeaderLines = ()
@@ -96,7 +101,12 @@ class ClientInvite:
         )
         self._has_provisional = False
         self.transaction = core.layer.send(
-            self._sent, self.request.flow, self, now, same_flow=self.request.same_flow
+            self._sent,
+            self.request.flow,
+            self,
+            now,
+            branch=branch_of(self.request.branch, self.cseq) if self.request.branch else "",
+            same_flow=self.request.same_flow,
         )
 
     def resume(self, branch: str, now: float) -> None:
@@ -105,13 +115,14 @@ class ClientInvite:
         self._sent = core.build(
             self.request, call_id=self.call_id, tag=self.local_tag, cseq=self.cseq, authorization=()
         )
-        self._has_provisional = True
+        self._is_resumed = self.is_unknown = self._has_provisional = True
         self.transaction = core.layer.adopt(self._sent, self.request.flow, self, branch, now)
 
     # --- what the transaction tells ---
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         """Sort by class."""
+        self.is_unknown = False
         status = response.status
         if status < 200:
             self._on_provisional(response, now)
@@ -169,6 +180,7 @@ class ClientInvite:
         if dialog is None:
             return  # a fork beyond the bound: it hangs up when no ACK comes
         self._stop_abandon_timer()
+        self.is_unknown = False
         self._confirm(dialog, response)
         if self.state is InviteState.PENDING and self.cancel_cause is None:
             self.state = InviteState.ANSWERED
@@ -241,11 +253,34 @@ class ClientInvite:
         self._cancel_sent = True
         core = self._side.core
         request = ClientRequest(
-            core, self._build_cancel, lambda *_: None, flow=self.transaction.flow, login=None
+            core, self._build_cancel, self._on_cancel_done, flow=self.transaction.flow, login=None
         )
         request.start(now, branch=self.transaction.branch)
-        self._abandon_timer = core.wheel.start(
-            now + core.config.give_up, partial(self._abandon, self.transaction)
+        self._abandon_after(core.config.give_up, now)
+
+    def _on_cancel_done(
+        self,
+        request: ClientRequest,
+        status: int,
+        response: Response | None,
+        cause: EndCause | None,
+        now: float,
+    ) -> None:
+        """Wait no longer than a 2xx repeats for an INVITE that the far end does not know.
+
+        A server that has answered may know the INVITE no more, but then it repeats its 2xx (13.3.1.4).
+        """
+        if not self._is_resumed:
+            return
+        if 200 <= status < 300:
+            self.is_unknown = False
+        elif cause is not EndCause.TIMEOUT and self._abandon_timer is not None:
+            self._abandon_after(self._side.core.config.longest_repeat, now)
+
+    def _abandon_after(self, delay: float, now: float) -> None:
+        self._stop_abandon_timer()
+        self._abandon_timer = self._side.core.wheel.start(
+            now + delay, partial(self._abandon, self.transaction)
         )
 
     def _build_cancel(self, authorization: HeaderLines) -> Request:
@@ -329,6 +364,11 @@ class ClientInvite:
             if dialog.state is DialogState.EARLY:
                 del self._forks[tag]
                 core.drop_dialog(dialog)
+
+
+def branch_of(beginning: str, cseq: int) -> str:
+    """Return the branch of an INVITE with this sequence number: each challenge makes a new one."""
+    return f"{beginning}-{cseq}"
 
 
 def has_session(response: Response) -> bool:

@@ -33,7 +33,7 @@ class ClientSide:
             self,
             request,
             call_id=request.call_id or self.core.random.hex(CALL_ID_HEX),
-            local_tag=self.core.new_tag(),
+            local_tag=request.local_tag or self.core.new_tag(),
         )
         invite.start(now)
         return invite
@@ -96,7 +96,7 @@ class ClientSide:
         reinvite.start(now)
         return reinvite
 
-    def send_ack(self, dialog: Dialog, body: bytes, now: float, *, cseq: int = 0) -> None:
+    def send_ack(self, dialog: Dialog, body: bytes, now: float, *, cseq: int = 0, branch: str = "") -> None:
         """Acknowledge a 2xx (13.2.2.4): new branch, through the route set, repeated for repeated 2xx."""
         if dialog.state is DialogState.ENDED:
             return
@@ -106,7 +106,7 @@ class ClientSide:
             body,
             "application/sdp",
         )
-        dialog.ack = self.core.layer.send_without_transaction(ack, dialog.next_hop())
+        dialog.ack = self.core.layer.send_without_transaction(ack, dialog.next_hop(), branch=branch)
         dialog.authorization = ()
         dialog.needs_ack = False
 

@@ -42,6 +42,11 @@ class InviteRequest(OutgoingRequest, frozen=True, kw_only=True):
     """An INVITE to send."""
 
     method: str = "INVITE"
+    local_tag: str = ""
+    """Our tag in From; empty: a random one."""
+    branch: str = ""
+    """How the branch of each INVITE begins, magic cookie and all; empty: random. It must be hard to guess.
+    Who works out tag and branch again can cancel an INVITE of a process that died."""
     same_flow: bool = False
     """Send everything in the dialog over `flow` (a phone behind NAT), long requests too."""
 

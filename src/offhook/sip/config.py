@@ -41,6 +41,11 @@ class UserAgentConfig:
     """Three times the standing calls a node is built for, two dialogs each."""
 
     @property
+    def longest_repeat(self) -> float:
+        """How long to listen for something that is repeated every T2: once, and a second for the way."""
+        return self.t2 + 2 * self.t1
+
+    @property
     def give_up(self) -> float:
         """64*T1: timers B, F, H, J, L and M."""
         return 64 * self.t1

@@ -79,6 +79,7 @@ class DialogRecord(msgspec.Struct, frozen=True, kw_only=True):
         )
         dialog.same_flow = self.same_flow
         dialog.state = DialogState.CONFIRMED
+        dialog.invite_cseq = self.local_cseq
         dialog.is_reported = True
         return dialog
 

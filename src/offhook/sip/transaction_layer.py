@@ -113,12 +113,14 @@ class TransactionLayer:
         self._add_client(transaction)
         transaction.start(data, now)
 
-    def send_without_transaction(self, request: Request, flow: Flow) -> tuple[bytes, Flow]:
+    def send_without_transaction(
+        self, request: Request, flow: Flow, *, branch: str = ""
+    ) -> tuple[bytes, Flow]:
         """Queue the ACK of a 2xx and return what was queued, to be sent again.
 
         It stays on UDP however long: nobody would tell us that TCP failed.
         """
-        sent = self._with_via(request, flow, self.new_branch()), flow
+        sent = self._with_via(request, flow, branch or self.new_branch()), flow
         self.outbox.append(sent)
         return sent
 

@@ -124,9 +124,12 @@ class UserAgentCore:
         """Give an INVITE up; InviteEnded follows when the far end is clean. Harmless when it is over."""
         invite.cancel(reason, now)
 
-    def send_ack(self, dialog: Dialog, body: bytes, now: float) -> None:
-        """Acknowledge the 2xx of invite() or reinvite(); the core repeats it for repeated 2xx."""
-        self._client.send_ack(dialog, body, now)
+    def send_ack(self, dialog: Dialog, body: bytes, now: float, *, branch: str = "") -> None:
+        """Acknowledge the 2xx of invite() or reinvite(); the core repeats it for repeated 2xx.
+
+        A branch of the caller's own lets a later process send the very same ACK.
+        """
+        self._client.send_ack(dialog, body, now, branch=branch)
 
     def bye(self, dialog: Dialog, now: float, headers: HeaderLines = ()) -> None:
         """End a dialog. DialogEnded follows; harmless when it is over."""
