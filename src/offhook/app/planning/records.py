@@ -95,21 +95,21 @@ def _leg_document(plan: CallPlan, ending: Ending, times: Times, leg: Leg, other:
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
         "callee_id_name": endpoint.callee_id_name,
-        "callee_id_number": _party_number(plan, leg.party),
-        "from": _address(endpoint.from_uri),
-        "to": _address(endpoint.to_uri),
-        "request": _address(endpoint.to_uri),
-        "from_uri": _address(endpoint.from_uri),
-        "to_uri": _address(endpoint.to_uri),
+        "callee_id_number": party_number(plan, leg.party),
+        "from": address_of(endpoint.from_uri),
+        "to": address_of(endpoint.to_uri),
+        "request": address_of(endpoint.to_uri),
+        "from_uri": address_of(endpoint.from_uri),
+        "to_uri": address_of(endpoint.to_uri),
         "presence_id": endpoint.presence_id,
         "channel_created_time": int(leg.created_at * 1_000_000),
         "hangup_cause": leg.hangup_cause,
         "hangup_code": f"sip:{leg.sip_code}" if leg.sip_code else "",
-        "disposition": _disposition(leg),
-        "custom_channel_vars": _channel_vars(plan, leg, other),
+        "disposition": disposition_of(leg),
+        "custom_channel_vars": channel_vars_of(plan, leg, other),
         "custom_sip_headers": dict(endpoint.headers),
     }
-    return document | _durations(leg, ended_at) | _other_leg(other)
+    return document | leg_durations(leg, ended_at) | _other_leg(other)
 
 
 def _common(plan: CallPlan, ending: Ending, times: Times, leg_id: str, *, ended_at: float) -> Json:
@@ -142,20 +142,21 @@ def _unrung_document(plan: CallPlan, ending: Ending, times: Times) -> Json:
         "ringing_seconds": 0,
         "billing_seconds": 0,
         "other_leg_call_id": "",
-        "custom_channel_vars": _plan_vars(plan),
+        "custom_channel_vars": plan_vars_of(plan),
     }
 
 
-def _party_number(plan: CallPlan, party: Party) -> str:
+def party_number(plan: CallPlan, party: Party) -> str:
+    """Return the number a party was reached by."""
     return plan.first.number if party is Party.FIRST else plan.second.number
 
 
-def _address(uri: str) -> str:
+def address_of(uri: str) -> str:
     """Return `user@host` of a SIP URI."""
     return uri.partition(":")[2].partition(";")[0]
 
 
-def _durations(leg: Leg, ended_at: float) -> Json:
+def leg_durations(leg: Leg, ended_at: float) -> Json:
     """Return whole seconds: created to end, created to answer (or end), answer to end."""
     answered_at = leg.answered_at or ended_at
     return {
@@ -172,12 +173,13 @@ def _other_leg(other: Leg | None) -> Json:
         "other_leg_call_id": other.leg_id,
         "other_leg_caller_id_name": other.endpoint.caller_id_name,
         "other_leg_caller_id_number": other.endpoint.caller_id_number,
-        "other_leg_destination_number": _address(other.endpoint.to_uri).partition("@")[0],
+        "other_leg_destination_number": address_of(other.endpoint.to_uri).partition("@")[0],
         "other_leg_direction": "outbound",
     }
 
 
-def _disposition(leg: Leg) -> str:
+def disposition_of(leg: Leg) -> str:
+    """Return KAZOO's word for how a leg ended."""
     if leg.answered_at:
         return "ANSWER"
     if leg.hangup_cause in _DROPPED:
@@ -185,7 +187,8 @@ def _disposition(leg: Leg) -> str:
     return _DISPOSITIONS.get(outcome_of(leg.hangup_cause, leg.sip_code), "FAILED")
 
 
-def _plan_vars(plan: CallPlan) -> Json:
+def plan_vars_of(plan: CallPlan) -> Json:
+    """Return the channel variables that every leg of a call has."""
     return {
         "account_id": plan.account_id,
         "authorizing_id": plan.authorizing_id,
@@ -194,10 +197,11 @@ def _plan_vars(plan: CallPlan) -> Json:
     }
 
 
-def _channel_vars(plan: CallPlan, leg: Leg, other: Leg | None) -> Json:
+def channel_vars_of(plan: CallPlan, leg: Leg, other: Leg | None) -> Json:
+    """Return a leg's channel variables; `other` is the leg it was joined with."""
     endpoint = leg.endpoint
-    username, _, realm = _address(endpoint.to_uri).partition("@")
-    channel_vars = _plan_vars(plan) | {
+    username, _, realm = address_of(endpoint.to_uri).partition("@")
+    channel_vars = plan_vars_of(plan) | {
         "owner_id": endpoint.owner_id or plan.owner_id,
         "bridge_id": plan.call_id if other is not None else "",
     }
