@@ -1,9 +1,12 @@
 """From an understood request to a call in execution: plan, throttle, place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from offhook.calls.model import CallPlan
+import msgspec
+
+from offhook.calls.model import CallPlan, RequestOrigin
 from offhook.directory.model import Document, Json
 from offhook.kernel import Clock
 
@@ -17,10 +20,19 @@ from .planning import (
     plan_connect,
     plan_quickcall,
 )
-from .ports import Calls, LiveCall
+from .ports import Calls, IdempotencyClaim, LiveCall
 
 VISITOR_QUICKCALLS: Final = 10
 """Per minute and device or user: anybody may call those with `allow_anonymous_quickcalls`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What beside its content a request brings: where it came from, and the claim of its key."""
+
+    origin: RequestOrigin | None = None
+    claim_of: Callable[[Planned], IdempotencyClaim] | None = None
+    """Makes the claim to be stored with the call; None without a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +54,29 @@ class CallRequests:
         self._clock = clock
         self._throttles = Throttles()
 
-    async def connect(self, account: Document, button: Document, request: ConnectRequest) -> PlacedCall:
+    async def connect(
+        self, account: Document, button: Document, request: ConnectRequest, asked: Asked = Asked()
+    ) -> PlacedCall:
         """Place the call of a button.
 
         Only an accepted call uses up the button's throttle. Raises PlanRefused, TooManyRequests, CallRefused,
-        StorageLost, InvalidDocument if the account is disabled.
+        StorageLost, KeyClaimed, InvalidDocument if the account is disabled.
         """
         _refuse_disabled(account)
         planned = await self.plan_connect(account, button, request)
         now = self._clock.monotonic()
         with self._throttles.invocation(button.id, throttle_of(button), now=now):
-            return await self._place(planned)
+            return await self._place(planned, asked)
 
-    async def quickcall(self, account: Document, endpoint: Document, request: QuickcallRequest) -> PlacedCall:
+    async def quickcall(
+        self, account: Document, endpoint: Document, request: QuickcallRequest, asked: Asked = Asked()
+    ) -> PlacedCall:
         """Place the call of a device or user. Raises as connect does; visitors are throttled."""
         _refuse_disabled(account)
         planned = await self.plan_quickcall(account, endpoint, request)
         limit = VISITOR_QUICKCALLS if request.visitor else None
         with self._throttles.invocation(endpoint.id, limit, now=self._clock.monotonic()):
-            return await self._place(planned)
+            return await self._place(planned, asked)
 
     async def plan_connect(self, account: Document, button: Document, request: ConnectRequest) -> Planned:
         """Return what would be done. Raises PlanRefused."""
@@ -83,9 +99,13 @@ class CallRequests:
             return None
         return self._throttles.left(button.id, throttle, now=self._clock.monotonic())
 
-    async def _place(self, planned: Planned) -> PlacedCall:
-        live = await self._calls.place(planned.plan)
-        return PlacedCall(planned.plan, live, planned.answer)
+    async def _place(self, planned: Planned, asked: Asked) -> PlacedCall:
+        plan = planned.plan
+        if asked.origin is not None:
+            plan = msgspec.structs.replace(plan, origin=asked.origin)
+        claim = asked.claim_of(planned) if asked.claim_of is not None else None
+        live = await self._calls.place(plan, claim=claim)
+        return PlacedCall(plan, live, planned.answer)
 
 
 def _refuse_disabled(account: Document) -> None:

@@ -137,6 +137,22 @@ class PartyPlan(msgspec.Struct, frozen=True, kw_only=True):
     unreachable_cause: str = "NO_ROUTE_DESTINATION"
     """KAZOO's hangup cause if there is nothing to ring."""
 
+    @property
+    def endpoints(self) -> tuple[EndpointPlan, ...]:
+        """Everything that may be rung, in order."""
+        return tuple(endpoint for step in self.steps for endpoint in step.endpoints)
+
+
+class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that asked for a call, for its timeline."""
+
+    method: str
+    path: str
+    """Without the query, which may hold a token."""
+    request_id: str
+    address: str
+    """Of the client."""
+
 
 class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that will be done for one accepted request."""
@@ -164,6 +180,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     """As given by the requester; history shows it."""
     visitor: bool = False
     """The request was anonymous."""
+    origin: RequestOrigin | None = None
+    """None: it was not asked for over HTTP."""
     max_duration_s: float = 14_400.0
     """A joined call is ended after this long (a forgotten leg costs money)."""
 
