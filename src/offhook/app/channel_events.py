@@ -103,7 +103,9 @@ class ChannelTally:
         return ()
 
     def _close(self, leg_id: str, at: float) -> Sequence[Milestone]:
-        self._open.pop(leg_id, None)
+        if leg_id not in self._open:
+            return ()  # of a leg that recovery ended to be sure, and nobody was told of
+        del self._open[leg_id]
         released = self._release()
         if self._open:
             return [*released, self._next(DESTROY, leg_id, at)]

@@ -219,6 +219,12 @@ def test_legs_that_a_crash_left_open_are_closed_before_the_final_event() -> None
     ]
 
 
+def test_a_leg_nobody_was_told_of_ends_unheard() -> None:
+    tally = ChannelTally()
+    tally.take(1.0, LegDialed("a", "first", "extension", ""))
+    assert tally.take(2.0, LegOver("b", "CRASH", 0, "", by_peer=False)) == ()
+
+
 def given_ended_call() -> Played:
     played = Played(two_party_plan())
     played.feed(LegEnded("a", "USER_BUSY", 486, "Busy Here", by_peer=True))
