@@ -18,10 +18,8 @@ def node(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own."""
     folder = tmp_path / "node"
     folder.mkdir()
-    server = Server(folder, OFFHOOK_DRAIN_S="4")
-    server.start()
-    yield server
-    server.kill()
+    with Server(folder, OFFHOOK_DRAIN_S="4") as server:
+        yield server
 
 
 def account_of(node: Server) -> Account:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from .ports import HOST, free_block, free_port, is_listening
+from .ports import HOST, SINGLES, free_block, free_port, is_listening
 from .tones import contains_tone, read_wav, write_wav
 from .waiting import wait_for
 
@@ -121,7 +121,7 @@ class Baresip:
         wait_for(lambda: self.has_heard(frequency_hz), timeout_s=timeout_s, what=what)
 
     def _config(self) -> str:
-        rtp = free_block(RTP_PORTS)
+        rtp = free_block(RTP_PORTS, within=SINGLES)
         modules = ("g711", "aufile", "aubridge", "sndfile", "ctrl_tcp")
         lines = [
             f"sip_listen {HOST}:{self.port}",

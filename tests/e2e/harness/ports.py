@@ -1,4 +1,4 @@
-"""Free ports on loopback, each given out once per test run."""
+"""Free ports on loopback, given out once until they are given back."""
 
 import os
 import random
@@ -7,7 +7,7 @@ from typing import Final
 
 HOST: Final = "127.0.0.1"
 
-_SINGLE: Final = range(10_000, 20_000)
+SINGLES: Final = range(10_000, 20_000)
 _BLOCKS: Final = range(20_000, 32_000)
 """Both below 32768, where Linux takes ports for outgoing connections."""
 
@@ -20,12 +20,12 @@ _given: set[int] = set()
 
 def free_port() -> int:
     """Return a port that is free for UDP and TCP."""
-    return free_block(1, within=_SINGLE)
+    return free_block(1, within=SINGLES)
 
 
 def free_rtp_port() -> int:
     """Return an even port whose three neighbours are free too (RTCP, and SIPp's video echo)."""
-    return free_block(4, within=_SINGLE)
+    return free_block(4, within=SINGLES)
 
 
 def free_block(size: int, *, within: range = _BLOCKS) -> int:
@@ -48,6 +48,11 @@ def _is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
+
+
+def give_back(start: int, size: int) -> None:
+    """Let a block be given out again, once its owner has ended."""
+    _given.difference_update(range(start, start + size))
 
 
 def is_listening(port: int) -> bool:

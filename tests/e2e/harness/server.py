@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from .ports import HOST, free_block, free_port
+from .ports import HOST, free_block, free_port, give_back
 from .waiting import wait_for
 
 READY_S: Final = 20.0
@@ -34,14 +34,14 @@ class Server:
         self.sip_port = free_port()
         self.api_key = secrets.token_hex(32)
         self.log = folder / "server.log"
-        media = free_block(MEDIA_PORTS)
+        self._media = free_block(MEDIA_PORTS)
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("OFFHOOK_")} | {
             "OFFHOOK_HTTP_HOST": HOST,
             "OFFHOOK_HTTP_PORT": str(self.http_port),
             "OFFHOOK_SIP_HOST": HOST,
             "OFFHOOK_SIP_PORT": str(self.sip_port),
             "OFFHOOK_DATA_DIR": str(folder / "data"),
-            "OFFHOOK_MEDIA_PORTS": f"{media}-{media + MEDIA_PORTS - 1}",
+            "OFFHOOK_MEDIA_PORTS": f"{self._media}-{self._media + MEDIA_PORTS - 1}",
             "OFFHOOK_MASTER_API_KEY": self.api_key,
             "OFFHOOK_MASTER_REALM": "master.test",
             "OFFHOOK_RATE_BUCKET": "0",
@@ -57,10 +57,10 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.stop()
-        else:
-            self.kill()
+        try:
+            self.stop() if kind is None else self.kill()
+        finally:
+            give_back(self._media, MEDIA_PORTS)
 
     def start(self) -> None:
         """Start it and return when it is ready."""
