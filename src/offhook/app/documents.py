@@ -1,6 +1,7 @@
 """Reading and writing documents: completed, validated, keyed, revised (kazoo-behaviour 7 and 12.6)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,12 +9,14 @@ import msgspec
 
 from offhook.directory import (
     Document,
+    DocumentKey,
     Faults,
     IsPlayable,
     Json,
     complete_account,
     complete_device,
     document_keys,
+    list_keys,
     merge,
     taken_fault,
     validate,
@@ -22,9 +25,12 @@ from offhook.kernel import Clock, Random
 
 from .errors import InvalidDocument, KeyTaken, RevisionConflict, UnknownDocument
 from .passwords import Passwords
-from .ports import Store
+from .ports import DocumentRange, DocumentSlice, DocumentWrite, Store
 
 ID_DIGITS: Final = 32
+
+REALM_ATTEMPTS: Final = 3
+"""A device that is changed while its account gets a new realm is read again; thrice is no accident."""
 
 Precondition = Callable[[Document], None]
 """Raises if the stored document is not the one the client means (If-Match)."""
@@ -80,6 +86,12 @@ class DocumentService:
         if found is None:
             raise UnknownDocument(document_id)
         return found
+
+    async def slice(
+        self, wanted: DocumentRange, *, keep: Callable[[Document], bool] | None = None
+    ) -> DocumentSlice:
+        """Return a part of an ordered list (directory.ordering)."""
+        return await self._documents.slice(wanted, keep=keep)
 
     async def list(self, account_id: str, *, type: str) -> Sequence[Document]:
         """Return all live documents of a type."""
@@ -183,10 +195,9 @@ class DocumentService:
             await self._keep_password(document, password)
         elif document.type == "user" and "username" not in data:
             document.private = {}  # nobody logs in without a name
-        stored = await self._put(document, realm, before=before)
-        if before is not None and document.type == "account":
-            await self._follow_realm(stored, before)
-        return stored
+        if before is not None and _changes_realm(document, before):
+            return await self._put_with_devices(document, before)
+        return await self._put(document, realm, before=before)
 
     def _completed(self, type: str, data: Json, realm: str, parent: Json | None) -> Json:
         if type == "account":
@@ -196,14 +207,30 @@ class DocumentService:
         return data
 
     async def _put(self, document: Document, realm: str, *, before: Document | None) -> Document:
-        keys = document_keys(document, realm=realm)
-        revision = before.revision if before is not None else None
+        [stored] = await self._put_all([(document, before)], realm)
+        return stored
+
+    async def _put_all(
+        self, changes: Sequence[tuple[Document, Document | None]], realm: str
+    ) -> Sequence[Document]:
+        """Store documents of one account in one step; the first of them is what the client asked for."""
+        writes = [
+            DocumentWrite(
+                document=document,
+                keys=keys_of(document, realm=realm),
+                expected_revision=before.revision if before is not None else None,
+            )
+            for document, before in changes
+        ]
         try:
-            stored = await self._documents.put(document, keys, expected_revision=revision)
+            stored = await self._documents.put_all(writes)
         except KeyTaken as error:
-            holder = await self._documents.get(document.account_id, error.document_id, type=document.type)
+            holder = await self._documents.get(
+                changes[0][0].account_id, error.document_id, type=changes[0][0].type
+            )
             raise InvalidDocument(taken_fault(error.kind, error.value, holder)) from None
-        self.tell(stored, before)
+        for document, (_, before) in zip(stored, changes, strict=True):
+            self.tell(document, before)
         return stored
 
     async def _keep_password(self, document: Document, password: str) -> None:
@@ -215,18 +242,27 @@ class DocumentService:
             "identity": self._random.hex(32),
         }
 
-    async def _follow_realm(self, account: Document, before: Document) -> None:
-        """Key the devices by the account's new realm: they register as `username@realm`."""
-        realm = str(account.data.get("realm", ""))
-        if realm == before.data.get("realm"):
-            return
-        for device in await self._documents.list(account.id, type="device"):
-            try:
-                await self._put(device, realm, before=device)
-            except RevisionConflict:  # changed meanwhile, perhaps still under the old realm
-                current = await self._documents.get(account.id, device.id, type="device")
-                if current is not None:
-                    await self._put(current, realm, before=current)
+    async def _put_with_devices(self, account: Document, before: Document) -> Document:
+        """Store an account with a new realm and key its devices by it: they register as `username@realm`."""
+        for _ in range(REALM_ATTEMPTS - 1):
+            with suppress(RevisionConflict):  # somebody changed a device meanwhile
+                return await self._try_put_with_devices(account, before)
+        return await self._try_put_with_devices(account, before)
+
+    async def _try_put_with_devices(self, account: Document, before: Document) -> Document:
+        devices = await self._documents.list(account.id, type="device")
+        changes = [(account, before), *((device, device) for device in devices)]
+        stored = await self._put_all(changes, str(account.data.get("realm", "")))
+        return stored[0]
+
+
+def keys_of(document: Document, *, realm: str = "") -> list[DocumentKey]:
+    """Return every key a document is stored with: to be found by, and to be listed by."""
+    return [*document_keys(document, realm=realm), *list_keys(document)]
+
+
+def _changes_realm(document: Document, before: Document) -> bool:
+    return document.type == "account" and document.data.get("realm") != before.data.get("realm")
 
 
 def password_faults(data: Json, password: object, before: Document | None) -> Faults:

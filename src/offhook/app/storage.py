@@ -83,6 +83,42 @@ class StoredBinding(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
 
 
+Mark = tuple[str, str, str]
+"""A place in an ordered list of documents: label, account id, document id."""
+
+
+class DocumentRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of an ordered list of documents is wanted."""
+
+    kind: str
+    """Of a key: `directory.ordering` says which lists there are."""
+    scope: str
+    start: Mark | None = None
+    """The first row, or where it would stand; None: the end of the list."""
+    end: Mark | None = None
+    """The last row."""
+    backwards: bool = False
+    limit: int
+    """At most this many rows."""
+
+
+class DocumentSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of an ordered list."""
+
+    rows: list[tuple[Mark, Document]]
+    next: Mark | None = None
+    """Where to go on; None: the list is at its end."""
+
+
+class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """One document to be stored."""
+
+    document: Document
+    keys: Sequence[DocumentKey]
+    expected_revision: str | None
+    """None creates."""
+
+
 class Documents(Protocol):
     """The document store. Reads see every write that was awaited before."""
 
@@ -98,6 +134,20 @@ class Documents(Protocol):
         self, account_id: str, *, type: str, after: str = "", limit: int | None = None
     ) -> Sequence[Document]:
         """Return live documents of a type by id, those above `after`, at most `limit`. Runs in a thread."""
+        ...
+
+    async def slice(
+        self, wanted: DocumentRange, *, keep: Callable[[Document], bool] | None = None
+    ) -> DocumentSlice:
+        """Return live documents in the order of their key's value, those that `keep` accepts.
+
+        Costs the same wherever the slice begins and however many documents there are. keep runs in a
+        thread; with it a slice may have fewer rows although more follow: go on while next is set.
+        """
+        ...
+
+    async def put_all(self, writes: Sequence[DocumentWrite]) -> Sequence[Document]:
+        """Store several documents in one durable step, as `put` does; all or none."""
         ...
 
     async def put(

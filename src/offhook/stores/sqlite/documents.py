@@ -8,7 +8,15 @@ import apsw
 import msgspec
 
 from offhook.app.errors import KeyTaken, RevisionConflict
-from offhook.app.ports import Document, DocumentKey, Json
+from offhook.app.ports import (
+    Document,
+    DocumentKey,
+    DocumentRange,
+    DocumentSlice,
+    DocumentWrite,
+    Json,
+    Mark,
+)
 
 from .writer import Writer
 
@@ -32,6 +40,28 @@ LIST: Final = f"""
 SELECT {_COLUMNS} FROM documents d
 WHERE account_id = ? AND type = ? AND id > ? AND deleted = 0 ORDER BY id LIMIT ?
 """  # noqa: S608
+
+SLICE: Final = f"""
+SELECT {_COLUMNS}, k.value, k.account_id, k.document_id FROM document_keys k
+JOIN documents d ON d.account_id = k.account_id AND d.id = k.document_id
+WHERE k.kind = ? AND k.scope = ? AND d.deleted = 0
+    AND (k.value, k.account_id, k.document_id) >= (?, ?, ?)
+    AND (k.value, k.account_id, k.document_id) <= (?, ?, ?)
+ORDER BY k.value, k.account_id, k.document_id LIMIT ?
+"""  # noqa: S608
+SLICE_BACKWARDS: Final = SLICE.replace(
+    "ORDER BY k.value, k.account_id, k.document_id",
+    "ORDER BY k.value DESC, k.account_id DESC, k.document_id DESC",
+)
+
+LOWEST: Final[Mark] = ("", "", "")
+HIGHEST: Final[Mark] = ("\U0010ffff", "", "")
+
+SCANNED_MAX: Final = 1_000
+"""Rows that one filtered slice looks at: some 10 ms in a thread."""
+
+ON_LOOP_MAX: Final = 60
+"""Rows read on the event loop, a few microseconds each; longer slices go to a thread."""
 
 REVISION: Final = "SELECT revision FROM documents WHERE account_id = ? AND id = ?"
 
@@ -59,6 +89,9 @@ DELETE_ACCOUNT: Final = (
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Json).decode
 
+
+WRITES_ON_LOOP_MAX: Final = 20
+"""Documents of one step that are written on the event loop; more go to a thread."""
 
 CACHED_MAX: Final = 10_000
 """Answers kept (about 2 KB each) until a document changes, or until there are so many: then all are dropped.
@@ -122,29 +155,37 @@ class SqliteDocuments:
         )
         return found
 
+    async def slice(
+        self, wanted: DocumentRange, *, keep: Callable[[Document], bool] | None = None
+    ) -> DocumentSlice:
+        """Return live documents in the order of their key's value."""
+        if keep is None and wanted.limit <= ON_LOOP_MAX:
+            return _slice(self._reader, wanted, None)
+        found: DocumentSlice = await self._listings(lambda connection: _slice(connection, wanted, keep))
+        return found
+
     async def put(
         self, document: Document, keys: Sequence[DocumentKey], *, expected_revision: str | None
     ) -> Document:
         """Store it durably and replace its keys; return it with its new revision."""
-        data, private = _encode(document.data), _encode(document.private)
-        revision = _next_revision(expected_revision, data + private)
+        write = DocumentWrite(document=document, keys=keys, expected_revision=expected_revision)
+        [stored] = await self.put_all([write])
+        return stored
 
-        place = (document.account_id, document.id)
-        times = (document.created_at, document.modified_at)
-        row = (*place, document.type, data, private, revision, *times, document.deleted)
-        wanted = [] if document.deleted else keys
+    async def put_all(self, writes: Sequence[DocumentWrite]) -> Sequence[Document]:
+        """Store several documents in one durable step."""
+        prepared = [_Prepared(write) for write in writes]
 
-        def write(connection: apsw.Connection) -> None:
+        def write_all(connection: apsw.Connection) -> None:
             self._is_changed = True
-            _check_revision(connection, document, expected_revision)
-            for key in wanted:
-                _check_key(connection, document, key)
-            connection.execute(UPSERT, row)
-            connection.execute(DROP_KEYS, place)
-            connection.executemany(ADD_KEY, [(k.kind, k.scope, k.value, *place, k.unique) for k in wanted])
+            for one in prepared:
+                _check_revision(connection, one.document, one.expected_revision)
+                connection.execute(DROP_KEYS, one.place)
+            for one in prepared:
+                one.write(connection)
 
-        await self._writer.run(write)
-        return msgspec.structs.replace(document, revision=revision)
+        await self._writer.run(write_all, in_thread=len(prepared) > WRITES_ON_LOOP_MAX)
+        return [msgspec.structs.replace(one.document, revision=one.revision) for one in prepared]
 
     async def remove(self, account_id: str, document_id: str, *, expected_revision: str) -> None:
         """Delete it for good."""
@@ -170,6 +211,50 @@ class SqliteDocuments:
             return connection.changes()
 
         return await self._writer.run(write, in_thread=True)
+
+
+class _Prepared:
+    """A write with everything computed that needs no database."""
+
+    __slots__ = ("document", "expected_revision", "keys", "place", "revision", "row")
+
+    def __init__(self, write: DocumentWrite) -> None:
+        document = self.document = write.document
+        self.expected_revision = write.expected_revision
+        data, private = _encode(document.data), _encode(document.private)
+        self.revision = _next_revision(write.expected_revision, data + private)
+        self.place = (document.account_id, document.id)
+        times = (document.created_at, document.modified_at)
+        self.row = (*self.place, document.type, data, private, self.revision, *times, document.deleted)
+        self.keys = [] if document.deleted else write.keys
+
+    def write(self, connection: apsw.Connection) -> None:
+        for key in self.keys:
+            _check_key(connection, self.document, key)
+        connection.execute(UPSERT, self.row)
+        rows = [(key.kind, key.scope, key.value, *self.place, key.unique) for key in self.keys]
+        connection.executemany(ADD_KEY, rows)
+
+
+def _slice(
+    connection: apsw.Connection, wanted: DocumentRange, keep: Callable[[Document], bool] | None
+) -> DocumentSlice:
+    """Read one row more than wanted: it tells where the next slice begins."""
+    first, last = wanted.start or LOWEST, wanted.end or HIGHEST
+    if wanted.backwards:
+        first, last = wanted.end or LOWEST, wanted.start or HIGHEST
+    most = wanted.limit if keep is None else SCANNED_MAX
+    statement = SLICE_BACKWARDS if wanted.backwards else SLICE
+    bindings = (wanted.kind, wanted.scope, *first, *last, most + 1)
+    rows: list[tuple[Mark, Document]] = []
+    for number, row in enumerate(connection.execute(statement, bindings)):
+        mark: Mark = row[8:11]
+        if number >= most or len(rows) >= wanted.limit:
+            return DocumentSlice(rows=rows, next=mark)
+        document = _document(row)
+        if keep is None or keep(document):
+            rows.append((mark, document))
+    return DocumentSlice(rows=rows)
 
 
 def _check_revision(connection: apsw.Connection, document: Document, expected: str | None) -> None:
