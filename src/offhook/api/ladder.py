@@ -53,7 +53,13 @@ def _heading(view: CallView) -> str:
 
 def _step(step: Json, legs: dict[str, Place]) -> Iterator[str]:
     what = step["what"]
-    if what == "sip":
+    if what == "request":
+        yield f"{'':4}* asked: {step['method']} {step['path']} from {step['address']}"
+    elif what == "decision" and step["about"] == "party":
+        yield f"{'':4}* {step['party']} party: {step['route'] or step.get('unreachable_cause', '')}"
+    elif what == "media":
+        yield f"{'':4}* leg{_numbered(step, legs)} {step['event']}"
+    elif what == "sip":
         yield _arrow(step, legs.get(step["leg_id"], (Party.FIRST, 0)))
     elif what in _WORDS:
         yield f"{'':4}* {_WORDS[what]}"

@@ -18,8 +18,8 @@ from .errors import KeyReused, StillRunning
 from .ports import Calls, CallView, Idempotency, IdempotencyClaim
 
 KEPT_S: Final = 86_400.0
-"""How long a key is remembered. There is one row per accepted call with a key: the table grows slower than the
-journal, and each new claim removes more expired ones than it adds."""
+"""How long a key is remembered. There is one row per accepted call with a key: the table grows slower than
+the journal, and each new claim removes more expired ones than it adds."""
 
 
 @dataclass(frozen=True, slots=True)

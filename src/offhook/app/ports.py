@@ -1,6 +1,7 @@
 """What the use cases need from the outside. Adapters are chosen in bootstrap.py."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -36,6 +37,7 @@ from .storage import (
 
 __all__ = [
     "Bindings",
+    "CallSoFar",
     "CallView",
     "Calls",
     "Cdrs",
@@ -70,7 +72,7 @@ __all__ = [
 
 
 class TraceLine(msgspec.Struct, frozen=True):
-    """One signalling message of a leg."""
+    """One signalling message of a leg, or one thing its media did."""
 
     at: float
     """Unix seconds."""
@@ -79,6 +81,13 @@ class TraceLine(msgspec.Struct, frozen=True):
     """`INVITE`, `180 Ringing (INVITE)`."""
     peer: str
     """`udp:192.0.2.7:5060`"""
+    kind: str = "sip"
+    """`sip`, or `media`: then `summary` says what happened."""
+    data: bytes = b""
+    """The message as it was on the wire, if this engine sees it."""
+    local: tuple[str, int] = ("", 0)
+    remote: tuple[str, int] = ("", 0)
+    """Addresses of the two ends, if `data` is there."""
 
 
 class Engine(Protocol):
@@ -126,6 +135,16 @@ class CallView(msgspec.Struct, kw_only=True):
     """KAZOO's cause of the first party's failure, once it has failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallSoFar:
+    """A live call's journal until now."""
+
+    plan: CallPlan
+    accepted_at: float
+    """Unix seconds."""
+    entries: Sequence[JournalEntry]
+
+
 class LiveCall(Protocol):
     """A call that was durably accepted and is being dialled."""
 
@@ -165,8 +184,16 @@ class Calls(Protocol):
         """Return the live calls of an account, oldest first."""
         ...
 
+    def so_far(self, account_id: str, call_id: str) -> CallSoFar | None:
+        """Return a live call with every entry until this instant, or None if it is not live here."""
+        ...
+
     async def timeline(self, account_id: str, call_id: str) -> Sequence[Json] | None:
         """Return what happened, in order: `{"at": ISO 8601, "what": …, …}`, or None if unknown."""
+        ...
+
+    async def signalling(self, account_id: str, call_id: str) -> Sequence[TraceLine] | None:
+        """Return the messages of all legs that are still remembered, in order, or None if unknown."""
         ...
 
 

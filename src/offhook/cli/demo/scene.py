@@ -162,7 +162,7 @@ class Scene:
         async with asyncio.timeout(STEP_BOUND_S + TALK_S):
             while True:
                 steps = await self._client.get(f"/calls/{call_id}/timeline")
-                told = [step for step in steps if step["what"] != "sip"]
+                told = [step for step in steps if step["what"] in _WORDS]
                 for step in told[seen:]:
                     self._tell(step)
                 seen = len(told)
