@@ -50,9 +50,9 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def give_back(start: int, size: int) -> None:
-    """Let a block be given out again, once its owner has ended."""
-    _given.difference_update(range(start, start + size))
+def give_back(block: range) -> None:
+    """Let ports be given out again, once their owner has ended."""
+    _given.difference_update(block)
 
 
 def is_listening(port: int) -> bool:

@@ -28,20 +28,20 @@ _ERROR: Final = re.compile(
 class Server:
     """A server on free ports with an empty data folder. `stop` says whether it ended well."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, media_ports: int = MEDIA_PORTS, **settings: str) -> None:
         self.host = HOST
         self.http_port = free_port()
         self.sip_port = free_port()
         self.api_key = secrets.token_hex(32)
         self.log = folder / "server.log"
-        self._media = free_block(MEDIA_PORTS)
+        self._media = range(first := free_block(media_ports), first + media_ports)
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("OFFHOOK_")} | {
             "OFFHOOK_HTTP_HOST": HOST,
             "OFFHOOK_HTTP_PORT": str(self.http_port),
             "OFFHOOK_SIP_HOST": HOST,
             "OFFHOOK_SIP_PORT": str(self.sip_port),
             "OFFHOOK_DATA_DIR": str(folder / "data"),
-            "OFFHOOK_MEDIA_PORTS": f"{self._media}-{self._media + MEDIA_PORTS - 1}",
+            "OFFHOOK_MEDIA_PORTS": f"{self._media[0]}-{self._media[-1]}",
             "OFFHOOK_MASTER_API_KEY": self.api_key,
             "OFFHOOK_MASTER_REALM": "master.test",
             "OFFHOOK_RATE_BUCKET": "0",
@@ -58,9 +58,12 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.stop() if kind is None else self.kill()
+            if kind is None:
+                self.stop()
+            else:
+                self.kill()
         finally:
-            give_back(self._media, MEDIA_PORTS)
+            give_back(self._media)
 
     def start(self) -> None:
         """Start it and return when it is ready."""
