@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from offhook.calls.model import CallPlan
+from offhook.delivery.model import OutboxRow
 from offhook.directory.model import Document, DocumentKey, Json
 
 
@@ -15,7 +16,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     """At most this many items, at least 1."""
     start_key: str = ""
-    """`next_key` of the page before; empty for the first."""
+    """`next_key` of the page before; empty for the first. A time in Gregorian seconds begins there."""
+    end_key: str = ""
+    """The last row wanted, as a key or a time like those."""
     ascending: bool = False
     """Oldest first; default is newest first."""
 
@@ -26,6 +29,39 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Json]
     next_key: str = ""
     """Opaque; empty when nothing follows."""
+
+
+class RowFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows of a list by time are wanted."""
+
+    keep: Callable[[Json], bool]
+    """Looks at the whole document; runs in a thread."""
+    needles: tuple[tuple[bytes, ...], ...] = ()
+    """Pieces of JSON: a document that lacks all pieces of one of the tuples cannot be wanted. A store that
+    looks for them first need not decode a million documents to find one."""
+
+
+class CdrTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over the legs that have the first five words in common."""
+
+    direction: str
+    realm: str
+    """Host part of `to`."""
+    classifier: str
+    """Class of the number that was dialled."""
+    by_carrier: bool
+    """The leg went through a carrier, not to a phone of the account."""
+    outcome: str
+    legs: int
+    duration_s: int
+    billing_s: int
+
+
+class CdrSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What the legs of a range come to."""
+
+    totals: Sequence[CdrTotals]
+    interactions: int
 
 
 class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +153,8 @@ class DocumentWrite(msgspec.Struct, frozen=True, kw_only=True):
     keys: Sequence[DocumentKey]
     expected_revision: str | None
     """None creates."""
+    outbox: Sequence[OutboxRow] = ()
+    """What webhooks are to be told of it, stored in the same step."""
 
 
 class Documents(Protocol):
@@ -160,7 +198,14 @@ class Documents(Protocol):
         """
         ...
 
-    async def remove(self, account_id: str, document_id: str, *, expected_revision: str) -> None:
+    async def remove(
+        self,
+        account_id: str,
+        document_id: str,
+        *,
+        expected_revision: str,
+        outbox: Sequence[OutboxRow] = (),
+    ) -> None:
         """Delete it for good. Raises RevisionConflict if it is gone or has changed, StorageLost."""
         ...
 
@@ -181,17 +226,33 @@ class Journal(Protocol):
         """
         ...
 
-    def append(self, call_id: str, sequence: int, at: float, fact: bytes) -> None:
+    def append(
+        self, call_id: str, sequence: int, at: float, fact: bytes, *, outbox: Sequence[OutboxRow] = ()
+    ) -> None:
         """Queue an entry (JSON of a Fact) for the next group commit; returns at once, never raises.
 
+        outbox is stored in the same transaction: what webhooks are to be told is never more or less than
+        what the journal holds.
         Survives a failing disk in a bounded memory; durable no later than the next awaited write.
         """
         ...
 
+    async def durable(self) -> None:
+        """Return once every append before it is on the disk, in a few milliseconds. Raises StorageLost."""
+        ...
+
     async def finish(
-        self, call_id: str, sequence: int, at: float, fact: bytes, history: Json | None, cdrs: Sequence[Json]
+        self,
+        call_id: str,
+        sequence: int,
+        at: float,
+        fact: bytes,
+        history: Json | None,
+        cdrs: Sequence[Json],
+        *,
+        outbox: Sequence[OutboxRow] = (),
     ) -> None:
-        """Store the final entry, its history item and its CDRs in one durable transaction.
+        """Store the final entry, its history item, its CDRs and its outbox in one durable transaction.
 
         history has KAZOO's `id` and `timestamp`; it is listed under the plan's authorizing_id. cdrs are full
         leg documents with `id`, `timestamp`, `interaction_id` and `custom_channel_vars.owner_id`.
@@ -227,8 +288,16 @@ class Idempotency(Protocol):
 class History(Protocol):
     """Attempts per button."""
 
-    async def list(self, account_id: str, button_id: str, between: TimeRange, page: Page) -> Listing:
-        """Return history items by their timestamp. Raises BadPageKey."""
+    async def list(
+        self,
+        account_id: str,
+        button_id: str,
+        between: TimeRange,
+        page: Page,
+        *,
+        only: RowFilter | None = None,
+    ) -> Listing:
+        """Return history items by their timestamp. Short pages and errors are those of Cdrs.list."""
         ...
 
 
@@ -243,13 +312,16 @@ class Cdrs(Protocol):
         *,
         owner_id: str = "",
         one_per_interaction: bool = False,
-        keep: Callable[[Json], bool] | None = None,
+        only: RowFilter | None = None,
     ) -> Listing:
-        """Return legs by timestamp; of a user; the first of each interaction; those that `keep` accepts.
+        """Return legs by timestamp; of a user; the first of each interaction; those that `only` wants.
 
-        keep runs in a thread. A page may be short although more follow: go on while next_key is set.
-        Raises BadPageKey.
+        A filtered page may be short although more follow: go on while next_key is set. Raises BadPageKey.
         """
+        ...
+
+    async def summary(self, account_id: str, between: TimeRange, *, owner_id: str = "") -> CdrSummary:
+        """Return sums over the legs of a range, of a user or of all."""
         ...
 
     async def get(self, account_id: str, cdr_id: str) -> Json | None:

@@ -1,7 +1,7 @@
 import pytest
 
 from offhook.app.errors import BadPageKey
-from offhook.app.ports import Page, TimeRange
+from offhook.app.ports import Page, RowFilter, TimeRange
 
 from .given import ACCOUNT, BUTTON, given_cdr, given_history, given_plan
 
@@ -71,6 +71,91 @@ async def test_a_time_range_includes_both_its_ends(store):
     assert [item["timestamp"] for item in listing.items] == [103, 103, 102, 102]
 
 
+async def test_pages_hold_each_row_once_while_rows_are_added_before_and_behind(store):
+    """A row that was there from the first page on is on exactly one page, whatever is written."""
+    await given_calls(store, 20)
+    there = {f"{number:032x}" for number in range(1, 21)}
+    for ascending in (False, True):
+        seen, page, added = [], Page(size=3, ascending=ascending), 1_000 * (1 + ascending)
+        while True:
+            listing = await store.history.list(ACCOUNT, BUTTON, EVER, page)
+            seen += [item["id"] for item in listing.items if item["id"] in there]
+            if not listing.next_key:
+                break
+            for timestamp in (100, 104, 110, 500):
+                added += 1
+                plan = given_plan(f"c2c-{added}")
+                await store.journal.accept(plan, 1000.0)
+                item = given_history(added, timestamp=timestamp)
+                await store.journal.finish(plan.call_id, 1, 1.0, b"{}", item, [])
+            page = Page(size=3, ascending=ascending, start_key=listing.next_key)
+        assert sorted(seen) == sorted(there)
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+async def test_a_page_ends_at_its_end_key_and_times_are_keys_too(store, ascending):
+    await given_calls(store, 9)  # in the seconds 100, 101, 101, … 104, 104
+
+    async def times(**page):
+        listing = await store.history.list(ACCOUNT, BUTTON, EVER, Page(size=50, ascending=ascending, **page))
+        return [item["timestamp"] for item in listing.items]
+
+    first, last = ("102", "103") if ascending else ("103", "102")
+    assert await times(start_key=first, end_key=last) == sorted([102, 102, 103, 103], reverse=not ascending)
+    third = await store.history.list(ACCOUNT, BUTTON, EVER, Page(size=3, ascending=ascending))
+    assert await times(end_key=third.next_key) == [item["timestamp"] for item in third.items]
+
+
+async def test_history_is_filtered_too(store):
+    await given_calls(store, 4)
+    only = RowFilter(keep=lambda item: item["id"].endswith("3"))
+    listing = await store.history.list(ACCOUNT, BUTTON, EVER, NEWEST, only=only)
+    assert [int(item["id"], 16) for item in listing.items] == [3]
+
+
+async def test_needles_find_the_documents_that_hold_a_piece_of_each_group(store):
+    await given_calls(store, 30)
+    everything = RowFilter(keep=lambda cdr: True, needles=((b'"7"', b'"17"', b'"x"'), (b"leg-1",)))
+    listing = await store.cdrs.list(ACCOUNT, EVER, NEWEST, only=everything)
+    assert [item["call_id"] for item in listing.items] == ["leg-17"]
+
+
+async def test_a_summary_adds_the_legs_of_its_range(store):
+    def legs(number):
+        words = {"call_direction": "outbound", "outcome": "busy" if number == 3 else "connected"}
+        phone = given_cdr(number * 10, timestamp=100 + number, interaction=f"i{number}", owner="jane")
+        carrier = given_cdr(number * 10 + 1, timestamp=100 + number, interaction=f"i{number}")
+        carrier["custom_channel_vars"] = {"resource_id": "r1"}
+        return [
+            phone | words | {"to": "dev1@acme.example.com", "duration_seconds": 9, "billing_seconds": number},
+            carrier
+            | words
+            | {
+                "to": "+14158867900@carrier.example.com",
+                "did_classifier": "did_us",
+                "duration_seconds": 5,
+                "billing_seconds": 10 * number,
+            },
+        ]
+
+    await given_calls(store, 4, cdrs=legs)
+    between = TimeRange(from_gregorian_s=102, to_gregorian_s=104)
+    summary = await store.cdrs.summary(ACCOUNT, between)
+    assert summary.interactions == 3
+    found = {(total.realm, total.outcome): total for total in summary.totals}
+    assert {key: (total.legs, total.duration_s, total.billing_s) for key, total in found.items()} == {
+        ("acme.example.com", "connected"): (2, 18, 6),
+        ("acme.example.com", "busy"): (1, 9, 3),
+        ("carrier.example.com", "connected"): (2, 10, 60),
+        ("carrier.example.com", "busy"): (1, 5, 30),
+    }
+    carrier = found["carrier.example.com", "busy"]
+    assert (carrier.by_carrier, carrier.classifier, carrier.direction) == (True, "did_us", "outbound")
+    of_jane = await store.cdrs.summary(ACCOUNT, between, owner_id="jane")
+    assert sum(total.legs for total in of_jane.totals) == 3
+    assert (await store.cdrs.summary("b" * 32, between)).totals == []
+
+
 @pytest.mark.parametrize("key", ["x", "AAAA", "ÿ", "!" * 22, "A" * 200])
 async def test_an_invented_page_key_is_refused(store, key):
     with pytest.raises(BadPageKey):
@@ -96,7 +181,9 @@ async def test_a_predicate_sees_the_whole_document_and_pages_stay_full(store):
     def is_odd(cdr) -> bool:
         return int(cdr["custom_application_vars"]["number"]) % 2 == 1
 
-    pages = await all_pages(lambda page: store.cdrs.list(ACCOUNT, EVER, page, keep=is_odd), Page(size=2))
+    pages = await all_pages(
+        lambda page: store.cdrs.list(ACCOUNT, EVER, page, only=RowFilter(keep=is_odd)), Page(size=2)
+    )
     assert [[item["call_id"] for item in page] for page in pages] == [
         ["leg-9", "leg-7"],
         ["leg-5", "leg-3"],

@@ -12,7 +12,7 @@ from offhook.api.lists import filters, has_filters, listing_reply, page_of, time
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
-from offhook.app.ports import Listing, Page, TimeRange
+from offhook.app.ports import Listing, Page, RowFilter, TimeRange
 from offhook.directory.model import Json
 from offhook.kernel import GREGORIAN_OFFSET_S
 
@@ -102,7 +102,7 @@ class CdrEndpoints:
                 Page(size=page.size - len(items), start_key=key, ascending=page.ascending),
                 owner_id=owner_id,
                 one_per_interaction=one_per_interaction,
-                keep=keep,
+                only=RowFilter(keep=keep) if keep is not None else None,
             )
             items += part.items
             key = part.next_key

@@ -10,12 +10,15 @@ import apsw
 import msgspec
 
 from offhook.app.errors import BadPageKey
-from offhook.app.ports import Json, Listing, Page, TimeRange
+from offhook.app.ports import CdrSummary, CdrTotals, Json, Listing, Page, RowFilter, TimeRange
 
 from .documents import Listings
 
 SCAN_MAX: Final = 20_000
 """Rows looked at for one page of a filtered list: about 0.2 s in a thread; then a short page goes out."""
+
+TIME_DIGITS: Final = range(1, 13)
+"""Gregorian seconds in place of a key have eleven digits; a key of ours has 22 characters."""
 
 HISTORY: Final = "SELECT timestamp, number, data FROM history WHERE account_id = ? AND button_id = ?"
 CDRS: Final = "SELECT timestamp, number, data FROM cdrs WHERE account_id = ?"
@@ -25,17 +28,41 @@ ONE_PER_INTERACTION: Final = """
     WHERE other.account_id = cdrs.account_id AND other.interaction_id = cdrs.interaction_id)
 """
 NEWEST_FIRST: Final = """
- AND timestamp BETWEEN ? AND ? AND (timestamp, number) < (?, ?) ORDER BY timestamp DESC, number DESC LIMIT ?
+ AND timestamp BETWEEN ? AND ? AND (timestamp, number) < (?, ?) AND (timestamp, number) >= (?, ?)
+ ORDER BY timestamp DESC, number DESC LIMIT ?
 """
 OLDEST_FIRST: Final = """
- AND timestamp BETWEEN ? AND ? AND (timestamp, number) > (?, ?) ORDER BY timestamp, number LIMIT ?
+ AND timestamp BETWEEN ? AND ? AND (timestamp, number) > (?, ?) AND (timestamp, number) <= (?, ?)
+ ORDER BY timestamp, number LIMIT ?
 """
 CDR: Final = "SELECT data FROM cdrs WHERE account_id = ? AND id = ? ORDER BY number DESC LIMIT 1"
 LEGS: Final = "SELECT data FROM cdrs WHERE account_id = ? AND interaction_id = ? ORDER BY number LIMIT 1000"
 
+TOTALS: Final = """
+SELECT direction, substr(to_address, instr(to_address, '@') + 1) AS realm, classifier, by_carrier, outcome,
+    count(*), sum(duration_s), sum(billing_s)
+FROM (SELECT
+    coalesce(data ->> '$.call_direction', '') AS direction,
+    coalesce(data ->> '$.to', '') AS to_address,
+    coalesce(data ->> '$.did_classifier', 'unknown') AS classifier,
+    coalesce(data ->> '$.custom_channel_vars.resource_id', '') <> '' AS by_carrier,
+    coalesce(data ->> '$.outcome', '') AS outcome,
+    coalesce(data ->> '$.duration_seconds', 0) AS duration_s,
+    coalesce(data ->> '$.billing_seconds', 0) AS billing_s
+    FROM (SELECT CAST(data AS TEXT) AS data FROM cdrs WHERE account_id = ?{of_owner}
+        AND timestamp BETWEEN ? AND ?))
+GROUP BY direction, realm, classifier, by_carrier, outcome ORDER BY direction, realm, classifier, outcome
+"""
+INTERACTIONS: Final = """
+SELECT count(DISTINCT interaction_id) FROM cdrs WHERE account_id = ?{of_owner} AND timestamp BETWEEN ? AND ?
+"""
+
 _KEY: Final = struct.Struct(">qq")
 _LAST: Final = 2**62
 _decode = msgspec.json.Decoder(Json).decode
+
+Place = tuple[int, int]
+"""Timestamp and number of a row: its place in the list."""
 
 
 class SqliteHistory:
@@ -44,9 +71,17 @@ class SqliteHistory:
     def __init__(self, listings: Listings[Any]) -> None:
         self._listings = listings
 
-    async def list(self, account_id: str, button_id: str, between: TimeRange, page: Page) -> Listing:
+    async def list(
+        self,
+        account_id: str,
+        button_id: str,
+        between: TimeRange,
+        page: Page,
+        *,
+        only: RowFilter | None = None,
+    ) -> Listing:
         """Return history items by their timestamp."""
-        select = _Select(HISTORY, (account_id, button_id), between, page)
+        select = _Select(HISTORY, (account_id, button_id), between, page, only)
         found: Listing = await self._listings(select.run)
         return found
 
@@ -66,16 +101,16 @@ class SqliteCdrs:
         *,
         owner_id: str = "",
         one_per_interaction: bool = False,
-        keep: Callable[[Json], bool] | None = None,
+        only: RowFilter | None = None,
     ) -> Listing:
-        """Return legs by timestamp; of a user; the first of each interaction; those that `keep` accepts."""
+        """Return legs by timestamp; of a user; the first of each interaction; those that `only` wants."""
         sql = CDRS
         bindings: tuple[str, ...] = (account_id,)
         if owner_id:
             sql, bindings = sql + OF_OWNER, (account_id, owner_id)
         if one_per_interaction:
             sql += ONE_PER_INTERACTION
-        found: Listing = await self._listings(_Select(sql, bindings, between, page, keep=keep).run)
+        found: Listing = await self._listings(_Select(sql, bindings, between, page, only).run)
         return found
 
     async def get(self, account_id: str, cdr_id: str) -> Json | None:
@@ -87,6 +122,20 @@ class SqliteCdrs:
         """Return all legs of an interaction, in the order they ended."""
         return [_decode(data) for (data,) in self._reader.execute(LEGS, (account_id, interaction_id))]
 
+    async def summary(self, account_id: str, between: TimeRange, *, owner_id: str = "") -> CdrSummary:
+        """Return sums over the legs of a range. SQLite adds; the interpreter is free meanwhile."""
+        whose = (account_id, owner_id) if owner_id else (account_id,)
+        bindings = (*whose, between.from_gregorian_s, between.to_gregorian_s)
+        of_owner = OF_OWNER if owner_id else ""
+
+        def read(connection: apsw.Connection) -> CdrSummary:
+            totals = connection.execute(TOTALS.format(of_owner=of_owner), bindings)
+            interactions: Any = connection.execute(INTERACTIONS.format(of_owner=of_owner), bindings).get
+            return CdrSummary(totals=[_totals(row) for row in totals], interactions=interactions)
+
+        found: CdrSummary = await self._listings(read)
+        return found
+
 
 class _Select:
     """One page: a range of the index by (timestamp, number), from the place the key names."""
@@ -97,20 +146,22 @@ class _Select:
         bindings: tuple[str, ...],
         between: TimeRange,
         page: Page,
-        *,
-        keep: Callable[[Json], bool] | None = None,
+        only: RowFilter | None = None,
     ) -> None:
         self._size = page.size
-        self._keep = keep
-        self._sql = sql + (OLDEST_FIRST if page.ascending else NEWEST_FIRST)
-        limit = page.size + 1 if keep is None else SCAN_MAX
-        start = _decode_key(page.start_key) if page.start_key else _end(page)
+        self._keep = only.keep if only is not None else None
+        start = _place(page.start_key, page, is_start=True)
+        end = _place(page.end_key, page, is_start=False)
         earliest, latest = between.from_gregorian_s, between.to_gregorian_s
         if page.ascending:
-            earliest = max(earliest, start[0])
-        else:
-            latest = min(latest, start[0])  # the index is entered here, however deep the page
-        self._bindings = (*bindings, earliest, latest, *start, limit)
+            earliest, latest = max(earliest, start[0]), min(latest, end[0])
+        else:  # the index is entered here, however deep the page
+            earliest, latest = max(earliest, end[0]), min(latest, start[0])
+        needles = only.needles if only is not None else ()
+        self._sql = sql + _containing(needles) + (OLDEST_FIRST if page.ascending else NEWEST_FIRST)
+        wanted = tuple(needle for group in needles for needle in group)
+        limit = page.size + 1 if only is None else SCAN_MAX
+        self._bindings = (*bindings, *wanted, earliest, latest, *start, *end, limit)
 
     def run(self, connection: apsw.Connection) -> Listing:
         """Read it; the key of a page is the place of the last row it looked at."""
@@ -125,19 +176,46 @@ class _Select:
             item = _decode(data)
             if self._keep is None or self._keep(item):
                 items.append(item)
-            place, looked_at = _encode_key(timestamp, number), looked_at + 1
+            place, looked_at = _encode_key((timestamp, number)), looked_at + 1
         return Listing(items=items, next_key=place if looked_at == SCAN_MAX else "")
 
 
-def _end(page: Page) -> tuple[int, int]:
-    return (-_LAST, -_LAST) if page.ascending else (_LAST, _LAST)
+def _containing(needles: tuple[tuple[bytes, ...], ...]) -> str:
+    """Return the condition that a document holds a piece of each tuple."""
+    return "".join(f" AND ({' OR '.join(['instr(data, ?) > 0'] * len(group))})" for group in needles)
 
 
-def _encode_key(timestamp: int, number: int) -> str:
-    return base64.urlsafe_b64encode(_KEY.pack(timestamp, number)).decode().rstrip("=")
+def _totals(row: tuple[Any, ...]) -> CdrTotals:
+    return CdrTotals(
+        direction=row[0],
+        realm=row[1],
+        classifier=row[2],
+        by_carrier=bool(row[3]),
+        outcome=row[4],
+        legs=row[5],
+        duration_s=row[6],
+        billing_s=row[7],
+    )
 
 
-def _decode_key(key: str) -> tuple[int, int]:
+# --- keys -------------------------------------------------------------------------------------------
+
+
+def _place(key: str, page: Page, *, is_start: bool) -> Place:
+    """Return the place a key names: the start is left out of the page, the end belongs to it."""
+    from_above = is_start != page.ascending  # this end of the page is its newest
+    if not key:
+        return (_LAST, _LAST) if from_above else (-_LAST, -_LAST)
+    if len(key) in TIME_DIGITS and key.isascii() and key.isdecimal():
+        return (int(key), _LAST if from_above else -_LAST)
+    return _decode_key(key)
+
+
+def _encode_key(place: Place) -> str:
+    return base64.urlsafe_b64encode(_KEY.pack(*place)).decode().rstrip("=")
+
+
+def _decode_key(key: str) -> Place:
     try:
         timestamp, number = _KEY.unpack(base64.urlsafe_b64decode(key.encode("ascii") + b"=="))
     except (binascii.Error, struct.error, UnicodeEncodeError) as error:
