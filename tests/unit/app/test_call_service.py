@@ -211,11 +211,11 @@ class DiskThatFails:
     def __getattr__(self, name: str):
         return getattr(self._journal, name)
 
-    async def finish(self, *arguments) -> None:
+    async def finish(self, *arguments, **more) -> None:
         if self._failures:
             self._failures -= 1
             raise StorageLost("disk full")
-        await self._journal.finish(*arguments)
+        await self._journal.finish(*arguments, **more)
 
 
 def test_the_outcome_waits_for_a_disk_that_refuses_it(

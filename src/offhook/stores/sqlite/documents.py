@@ -17,7 +17,9 @@ from offhook.app.ports import (
     Json,
     Mark,
 )
+from offhook.delivery.model import OutboxRow
 
+from .outbox_rows import write_rows
 from .writer import Writer
 
 Result = TypeVar("Result")
@@ -187,7 +189,14 @@ class SqliteDocuments:
         await self._writer.run(write_all, in_thread=len(prepared) > WRITES_ON_LOOP_MAX)
         return [msgspec.structs.replace(one.document, revision=one.revision) for one in prepared]
 
-    async def remove(self, account_id: str, document_id: str, *, expected_revision: str) -> None:
+    async def remove(
+        self,
+        account_id: str,
+        document_id: str,
+        *,
+        expected_revision: str,
+        outbox: Sequence[OutboxRow] = (),
+    ) -> None:
         """Delete it for good."""
 
         def write(connection: apsw.Connection) -> None:
@@ -197,6 +206,7 @@ class SqliteDocuments:
             if found != expected_revision:
                 raise RevisionConflict(document_id)
             connection.execute(REMOVE, place)
+            write_rows(connection, outbox)
             connection.execute(DROP_KEYS, place)
 
         await self._writer.run(write)
@@ -216,11 +226,12 @@ class SqliteDocuments:
 class _Prepared:
     """A write with everything computed that needs no database."""
 
-    __slots__ = ("document", "expected_revision", "keys", "place", "revision", "row")
+    __slots__ = ("document", "expected_revision", "keys", "outbox", "place", "revision", "row")
 
     def __init__(self, write: DocumentWrite) -> None:
         document = self.document = write.document
         self.expected_revision = write.expected_revision
+        self.outbox = write.outbox
         data, private = _encode(document.data), _encode(document.private)
         self.revision = _next_revision(write.expected_revision, data + private)
         self.place = (document.account_id, document.id)
@@ -234,6 +245,7 @@ class _Prepared:
         connection.execute(UPSERT, self.row)
         rows = [(key.kind, key.scope, key.value, *self.place, key.unique) for key in self.keys]
         connection.executemany(ADD_KEY, rows)
+        write_rows(connection, self.outbox)
 
 
 def _slice(

@@ -9,9 +9,11 @@ import msgspec
 from offhook.app.errors import AlreadyFinal, CallIdTaken
 from offhook.app.ports import IdempotencyClaim, JournalEntry, Json, StoredCall
 from offhook.calls.model import CallPlan
+from offhook.delivery.model import OutboxRow
 
 from .documents import Listings
 from .idempotency import write_claim
+from .outbox_rows import write_rows
 from .writer import Writer
 
 ACCEPT: Final = """
@@ -66,20 +68,31 @@ class SqliteJournal:
 
         await self._writer.run(write)
 
-    def append(self, call_id: str, sequence: int, at: float, fact: bytes) -> None:
+    def append(
+        self, call_id: str, sequence: int, at: float, fact: bytes, *, outbox: Sequence[OutboxRow] = ()
+    ) -> None:
         """Queue an entry for the next group commit."""
 
         def write(connection: apsw.Connection) -> None:
             connection.execute(APPEND, (sequence, at, fact, call_id))
             if not connection.changes():
                 raise LookupError(f"no open call {call_id} for entry {sequence}")
+            write_rows(connection, outbox)
 
         self._writer.post(write)
 
     async def finish(
-        self, call_id: str, sequence: int, at: float, fact: bytes, history: Json | None, cdrs: Sequence[Json]
+        self,
+        call_id: str,
+        sequence: int,
+        at: float,
+        fact: bytes,
+        history: Json | None,
+        cdrs: Sequence[Json],
+        *,
+        outbox: Sequence[OutboxRow] = (),
     ) -> None:
-        """Store the final entry, its history item and its CDRs in one durable transaction."""
+        """Store the final entry, its history item, its CDRs and its outbox in one durable transaction."""
         legs = [_cdr_row(cdr) for cdr in cdrs]
 
         def write(connection: apsw.Connection) -> None:
@@ -93,6 +106,7 @@ class SqliteJournal:
             if history is not None:
                 connection.execute(ADD_HISTORY, (history["timestamp"], _encode(history), number))
             connection.executemany(ADD_CDR, [(*leg, number) for leg in legs])
+            write_rows(connection, outbox)
 
         await self._writer.run(write, urgent=False)
 

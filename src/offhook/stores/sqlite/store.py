@@ -11,6 +11,7 @@ from .idempotency import SqliteIdempotency
 from .journal import SqliteJournal
 from .listings import ListingThreads
 from .lists_by_time import SqliteCdrs, SqliteHistory
+from .outbox import SqliteOutbox
 from .small_tables import SqliteBindings, SqliteRevokedTokens, SqliteSettings
 from .writer import Writer
 
@@ -30,6 +31,7 @@ class SqliteStore:
         self.history = SqliteHistory(listings)
         self.cdrs = SqliteCdrs(reader, listings)
         self.idempotency = SqliteIdempotency(writer, reader)
+        self.outbox = SqliteOutbox(writer, reader, listings)
         self.bindings = SqliteBindings(writer)
         self.settings = SqliteSettings(writer, reader)
         self.revoked_tokens = SqliteRevokedTokens(writer, reader)
