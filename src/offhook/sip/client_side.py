@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from .client_invite import ClientInvite
 from .client_reinvite import ClientReinvite
@@ -15,6 +16,9 @@ from .errors import LocalDialogOver, LocalOverload
 from .events import DialogEndReason, EndCause, ResponseReceived
 from .message import Request, Response
 from .records import DialogRecord, InviteRecord
+
+BYE_PAUSES: Final = (0, 1, 2, 4, 8)
+"""In T1, before each new connection that a BYE is sent over: 7.5 s, in which a proxy or a phone is back."""
 
 
 class ClientSide:
@@ -145,13 +149,29 @@ class ClientSide:
         if cause is EndCause.TIMEOUT:
             reason = DialogEndReason.TIMEOUT if reason is DialogEndReason.BYE else reason
         elif cause is EndCause.TRANSPORT:
-            if dialog.leave_connection():
-                self.send_bye(dialog, now, headers, reason)  # once more, over a new connection
+            if dialog.lost_byes < len(BYE_PAUSES):
+                self._send_bye_anew(dialog, headers, reason, now)
                 return
             reason = DialogEndReason.TRANSPORT if reason is DialogEndReason.BYE else reason
         elif status in (408, 481) and reason is DialogEndReason.BYE:
             reason = DialogEndReason.GONE
         self.core.end_dialog(dialog, now, by_peer=False, reason=reason)
+
+    def _send_bye_anew(
+        self, dialog: Dialog, headers: HeaderLines, reason: DialogEndReason, now: float
+    ) -> None:
+        """The connection of a BYE is lost: send it over a new one, at once or after a pause."""
+        pause = BYE_PAUSES[dialog.lost_byes] * self.core.config.t1
+        dialog.leave_connection()
+
+        def send(now: float) -> None:
+            if dialog.state is DialogState.ENDING:
+                self.send_bye(dialog, now, headers, reason)
+
+        if pause:
+            self.core.wheel.start(now + pause, send)
+        else:
+            send(now)
 
     def _acknowledge_if_due(self, dialog: Dialog, now: float) -> None:
         """Send the ACK that the caller did not: a 2xx without one would be repeated after the BYE."""

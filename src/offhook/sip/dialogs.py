@@ -51,7 +51,6 @@ class Dialog:
         "contact",
         "context",
         "flow",
-        "has_left",
         "invite_cseq",
         "is_caller",
         "is_reported",
@@ -59,6 +58,7 @@ class Dialog:
         "local_cseq",
         "local_tag",
         "login",
+        "lost_byes",
         "needs_ack",
         "on_surplus_over",
         "reinvite",
@@ -111,8 +111,8 @@ class Dialog:
         """Our Contact value."""
         self.state = DialogState.EARLY
         self.same_flow = False
-        self.has_left = False
-        """Its connection was lost, and a BYE was sent over another one."""
+        self.lost_byes = 0
+        """How often a BYE of ours could not be sent, because its connection was lost."""
         self.login: Login | None = None
         """Digest credentials, for servers that challenge a BYE too."""
         self.authorization: HeaderLines = ()
@@ -189,15 +189,12 @@ class Dialog:
                 self._next_hop = flow_to(hop, self.flow)
         return self._next_hop
 
-    def leave_connection(self) -> bool:
-        """Turn from a connection that is lost to a new one, to the peer's Contact; False the second time."""
-        if self.has_left:
-            return False
-        self.has_left = True
+    def leave_connection(self) -> None:
+        """Turn from a connection that is lost to a new one, to the peer's Contact."""
+        self.lost_byes += 1
         self.flow = Flow(self.flow.transport, self.flow.local, self.flow.remote)
         self.same_flow = False
         self._next_hop = None
-        return True
 
     def set_path(self, target: str, route_set: tuple[str, ...]) -> None:
         """Take target and route set from the 2xx (13.2.2.4); an empty target changes nothing."""

@@ -56,7 +56,7 @@ class UserAgentCore:
 
     def _receive_response(self, response: Response, now: float) -> None:
         # Read all that will be needed first: a transaction must not take half of a garbled answer.
-        _ = response.to_tag
+        _ = response.to_tag, response.call_id
         if 200 <= response.status < 300:
             _ = response.record_route
         vias = response.vias

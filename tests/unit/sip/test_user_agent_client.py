@@ -469,7 +469,7 @@ def test_a_bye_before_the_ack_sends_the_ack_first(wire: Wire) -> None:
     assert [message.method for message in wire.sent if isinstance(message, Request)][-2:] == ["ACK", "BYE"]
 
 
-def test_a_bye_whose_connection_is_gone_tries_the_contact(wire: Wire) -> None:
+def test_a_bye_whose_connection_is_gone_tries_the_contact_over_new_ones_for_some_seconds(wire: Wire) -> None:
     stream = Flow("tcp", US, ("192.0.2.2", 40001), "tcp-1")
     given_invite(wire, flow=stream)
     contact = "<sip:bob@192.0.2.2:5060;transport=tcp>"
@@ -479,8 +479,16 @@ def test_a_bye_whose_connection_is_gone_tries_the_contact(wire: Wire) -> None:
     assert wire.sent_flows[-1] == stream
     wire.core.flow_failed(stream, wire.now)
     wire.settle()
-    assert wire.sent_flows[-1] == Flow("tcp", US, ("192.0.2.2", 5060))
-    wire.core.flow_failed(wire.sent_flows[-1], wire.now)
+    anew = Flow("tcp", US, ("192.0.2.2", 5060))
+    for pause in (0.5, 1.0, 2.0, 4.0):
+        assert wire.sent_flows[-1] == anew
+        wire.take_sent()
+        wire.core.flow_failed(anew, wire.now)
+        wire.settle()
+        assert wire.sent == []
+        wire.wait(pause + 0.1)
+    assert len(wire.requests("BYE")) == 1
+    wire.core.flow_failed(anew, wire.now)
     wire.settle()
     assert wire.one(DialogEnded).reason is DialogEndReason.TRANSPORT
     assert_clean(wire)
@@ -670,7 +678,8 @@ def test_garbage_is_dropped(wire: Wire, garbled: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["To: <sip:bob", "Contact: <sip:bob", "Record-Route: nonsense;;", "CSeq: x"]
+    "broken",
+    ["To: <sip:bob", "Contact: <sip:bob", "Record-Route: nonsense;;", "CSeq: x", "Call-ID: two words"],
 )
 def test_a_garbled_answer_is_dropped_and_the_invite_times_out(wire: Wire, broken: str) -> None:
     given_ringing(wire)
@@ -726,6 +735,15 @@ def test_a_dialog_that_is_over_carries_no_requests(wire: Wire) -> None:
     wire.take_sent()
     wire.settle()
     assert wire.sent == []
+
+
+def test_an_answer_without_call_id_is_none(wire: Wire) -> None:
+    given_invite(wire)
+    via = wire.last("INVITE").headers.get("Via")
+    wire.receive(
+        f"SIP/2.0 200 OK\nVia: {via}\nFrom: <sip:a@x>;tag=1\nTo: <sip:b@x>;tag=2\nCSeq: 1 INVITE\n\n"
+    )
+    assert wire.events == []
 
 
 def test_a_third_party_cannot_forge_an_answer(wire: Wire) -> None:
