@@ -58,6 +58,7 @@ def test_a_joined_call_is_a_success_in_history(account: Account) -> None:
         "timestamp": 63876500000,
         "contact": "+14158867900",
         "call_id": plan.call_id,
+        "custom_application_vars": {},
         "result": "success",
         "outcome": "connected",
         "party": "",
@@ -107,6 +108,8 @@ def test_one_cdr_per_leg_and_each_names_the_other(account: Account) -> None:
     )
     assert (first["from"], first["to"]) == (f"1002@{REALM}", f"dev1@{REALM}")
     assert first["custom_application_vars"] == {"order": "5"}
+    assert history_item(plan, CONNECTED, TIMES)["custom_application_vars"] == {"order": "5"}
+    assert (first["did_classifier"], first["e164_destination"]) == ("unknown", "")
     assert first["custom_channel_vars"] == {
         "account_id": ACCOUNT_ID,
         "authorizing_id": BUTTON_ID,
@@ -175,7 +178,8 @@ def test_a_carrier_leg_names_its_resource(account: Account) -> None:
     plan = account.connect("+14158867900").plan
     _, second = cdr_documents(plan, CONNECTED, TIMES, connected_legs(plan))
     assert second["custom_channel_vars"]["resource_id"] == "carrier"
-    assert second["dialed_number"] == "+14158867900"
+    assert second["dialed_number"] == second["digits_dialed"] == "+14158867900"
+    assert (second["did_classifier"], second["e164_destination"]) == ("did_us", "+14158867900")
 
 
 def test_a_call_that_joins_an_older_interaction_is_filed_in_its_month(account: Account) -> None:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
+import offhook
 from offhook.app.ports import CallView, Json
 from offhook.calls.model import CallPlan, Ending, EndpointKind, Leg, Outcome, Party, Side, Times
 from offhook.calls.policy import outcome_of
 from offhook.kernel import GREGORIAN_OFFSET_S, gregorian_s, iso8601_ms
+
+from .classifiers import classify
 
 MILESTONES: Final = ("accepted", "first_ringing", "first_answered", "second_ringing", "bridged", "ended")
 
@@ -62,6 +65,7 @@ def attempt(plan: CallPlan, times: Times) -> Json:
         "timestamp": gregorian_s(times.accepted),
         "contact": contact_number(plan),
         "call_id": plan.call_id,
+        "custom_application_vars": plan.custom_application_vars,
     }
 
 
@@ -87,7 +91,7 @@ def _other(leg: Leg, answered: dict[Party, Leg]) -> Leg | None:
 
 
 def _leg_document(plan: CallPlan, ending: Ending, times: Times, leg: Leg, other: Leg | None) -> Json:
-    endpoint = leg.endpoint
+    endpoint, number = leg.endpoint, party_number(plan, leg.party)
     ended_at = leg.ended_at or times.ended
     document = _common(plan, ending, times, leg.leg_id, ended_at=ended_at) | {
         "leg_party": str(leg.party),
@@ -95,7 +99,10 @@ def _leg_document(plan: CallPlan, ending: Ending, times: Times, leg: Leg, other:
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
         "callee_id_name": endpoint.callee_id_name,
-        "callee_id_number": party_number(plan, leg.party),
+        "callee_id_number": number,
+        "did_classifier": classify(number),
+        "e164_destination": _e164(number),
+        "e164_origination": _e164(endpoint.caller_id_number),
         "from": address_of(endpoint.from_uri),
         "to": address_of(endpoint.to_uri),
         "request": address_of(endpoint.to_uri),
@@ -125,7 +132,9 @@ def _common(plan: CallPlan, ending: Ending, times: Times, leg_id: str, *, ended_
         "interaction_time": int(interaction_time),
         "custom_application_vars": plan.custom_application_vars,
         "dialed_number": contact_number(plan),
+        "digits_dialed": contact_number(plan),
         "app_name": "offhook",
+        "app_version": offhook.__version__,
     }
 
 
@@ -135,6 +144,7 @@ def _unrung_document(plan: CallPlan, ending: Ending, times: Times) -> Json:
         "leg_party": str(Party.FIRST),
         "leg_side": str(plan.first.side),
         "callee_id_number": plan.first.number,
+        "did_classifier": classify(plan.first.number),
         "channel_created_time": int(times.accepted * 1_000_000),
         "hangup_code": "",
         "disposition": "FAILED",
@@ -144,6 +154,10 @@ def _unrung_document(plan: CallPlan, ending: Ending, times: Times) -> Json:
         "other_leg_call_id": "",
         "custom_channel_vars": plan_vars_of(plan),
     }
+
+
+def _e164(number: str) -> str:
+    return number if number.startswith("+") else ""
 
 
 def party_number(plan: CallPlan, party: Party) -> str:
