@@ -26,10 +26,13 @@ from offhook.calls.events import (
 )
 from offhook.calls.model import By, CallPlan, Ending, Leg, LegState, Outcome
 from offhook.calls.replay import replay
+from offhook.delivery import OutboxRow
 from offhook.kernel import Clock, Timer, iso8601_ms
 
 from .call_limits import CallLimits
+from .channel_events import ChannelEvents
 from .errors import AlreadyFinal, Draining, StorageLost
+from .outbox import NO_OUTBOX, CallOutbox
 from .ports import CallView, Engine, IdempotencyClaim, Journal, JournalEntry, Json, StoredCall, Timers
 
 _log = structlog.get_logger("offhook.calls")
@@ -124,6 +127,8 @@ class CallService:
         observe_accepted: CallObserver = lambda view: None,
         observe_ended: CallObserver = lambda view: None,
         observe_fact: FactObserver = lambda call, entry, fact: None,
+        channel_events: ChannelEvents | None = None,
+        outbox: CallOutbox = NO_OUTBOX,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -134,6 +139,8 @@ class CallService:
         self._observe_accepted = observe_accepted
         self._observe_ended = observe_ended
         self._observe_fact = observe_fact
+        self._channel_events = channel_events or ChannelEvents()
+        self._outbox = outbox
         self._calls: dict[str, LiveCall] = {}
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
@@ -293,8 +300,12 @@ class CallService:
             else:
                 live.sequence += 1
                 entry = JournalEntry(sequence=live.sequence, at=at, fact=encode_fact(output))
-                self._journal.append(live.call_id, entry.sequence, at, entry.fact)
+                events = self._channel_events.take(live.call, at, output)
+                rows = self._outbox.rows(events)
+                self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
                 self._observe_fact(live.call, entry, output)
+                self._channel_events.publish(events)
+                self._outbox.stored(rows)
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)
@@ -324,8 +335,12 @@ class CallService:
         view = live.view()
         live.sequence += 1
         entry = JournalEntry(sequence=live.sequence, at=view.times.ended, fact=encode_fact(fact))
-        await self._store_end(view, entry)
+        events = self._channel_events.take(live.call, entry.at, fact)
+        rows = self._outbox.rows(events)
+        await self._store_end(view, entry, rows)
         self._observe_fact(live.call, entry, fact)
+        self._channel_events.publish(events)
+        self._outbox.stored(rows)
         del self._calls[live.call_id]
         if not self._calls:
             self._idle.set()
@@ -340,13 +355,15 @@ class CallService:
         )
         self._observe_ended(view)
 
-    async def _store_end(self, view: CallView, entry: JournalEntry) -> None:
+    async def _store_end(self, view: CallView, entry: JournalEntry, rows: Sequence[OutboxRow] = ()) -> None:
         """Store the final entry; while the disk refuses, wait and try again: the outcome must not be lost."""
         history, cdrs = self._record(view)
         call_id = view.plan.call_id
         while True:
             try:
-                await self._journal.finish(call_id, entry.sequence, entry.at, entry.fact, history, cdrs)
+                await self._journal.finish(
+                    call_id, entry.sequence, entry.at, entry.fact, history, cdrs, outbox=rows
+                )
                 return
             except AlreadyFinal:
                 _log.error("a second final entry was refused", call_id=call_id)

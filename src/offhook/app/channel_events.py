@@ -145,10 +145,24 @@ class ChannelEvents:
         self._node = node
         self._tallies: dict[str, ChannelTally] = {}
         self._wanted: list[Callable[[CallPlan], bool]] = []
+        self._listeners: list[Callable[[ChannelEvent], None]] = []
 
     def want(self, is_wanted: Callable[[CallPlan], bool]) -> None:
         """Ask before an event is built; it is if anybody says yes. Must take microseconds."""
         self._wanted.append(is_wanted)
+
+    def listen(self, listener: Callable[[ChannelEvent], None]) -> None:
+        """Call listener with every event that is built; it must not block or raise.
+
+        The final one comes when the outcome is durable, as CallEnded does to observers of facts.
+        """
+        self._listeners.append(listener)
+
+    def publish(self, events: Sequence[ChannelEvent]) -> None:
+        """Tell the listeners what `take` returned."""
+        for event in events:
+            for listener in self._listeners:
+                listener(event)
 
     def take(self, call: Call, at: float, fact: Fact) -> Sequence[ChannelEvent]:
         """Return the events a fact brings, if anybody wants them."""

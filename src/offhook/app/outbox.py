@@ -1,14 +1,39 @@
 """Ports of the outbox: what webhooks have yet to be told, and what became of it."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from offhook.delivery.model import OutboxRow
 from offhook.directory.model import Json
 
+from .channel_events import ChannelEvent
 from .storage import Listing, Page, TimeRange
+
+
+class CallOutbox(Protocol):
+    """Makes the outbox rows of channel events. Called for every fact of every call: no events, no work."""
+
+    def rows(self, events: Sequence[ChannelEvent]) -> Sequence[OutboxRow]:
+        """Return what to store with the fact; must not block or raise."""
+        ...
+
+    def stored(self, rows: Sequence[OutboxRow]) -> None:
+        """Take note that rows are in the journal's queue, and final ones on the disk: they can be sent."""
+        ...
+
+
+class _NoOutbox:
+    def rows(self, events: Sequence[ChannelEvent]) -> Sequence[OutboxRow]:
+        return ()
+
+    def stored(self, rows: Sequence[OutboxRow]) -> None:
+        pass
+
+
+NO_OUTBOX: Final[CallOutbox] = _NoOutbox()
+"""Of a node without webhooks."""
 
 
 class NumberedRow(msgspec.Struct, frozen=True):
