@@ -25,6 +25,7 @@ from offhook.app.timers import LoopTimers
 from offhook.audio.tones import is_playable
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.inbound import InboundRequests
 from offhook.engines.embedded.media_library import MediaLibrary
 from offhook.engines.embedded.registrations import RegistrationService
@@ -196,6 +197,7 @@ class Node:
             trace=trace,
             clock=clock,
             random=random,
+            identities=LegIdentities(secret),
         )
         return endpoint, registrations, engine
 

@@ -90,7 +90,6 @@ def test_killed_server_gives_its_calls_an_outcome_when_it_is_back(node: Server, 
     assert account.get("channels") == []
 
 
-@pytest.mark.xfail(reason="the journal does not hold the dialogs yet, so nobody can end them", strict=True)
 def test_killed_server_ends_the_legs_it_left_when_it_is_back(node: Server, far_end: FarEnd) -> None:
     *_, far_ends = kill_while_joined(node, far_end)
     for each in far_ends:

@@ -12,19 +12,27 @@ import structlog
 
 from offhook.calls import Call, CallState
 from offhook.calls.call import Output
-from offhook.calls.commands import DialLeg, EngineCommand, StartTimer, StopTimer
+from offhook.calls.commands import (
+    ConfirmLeg,
+    DialLeg,
+    EndLostLeg,
+    EngineCommand,
+    StartTimer,
+    StopTimer,
+)
 from offhook.calls.events import (
     CallEnded,
     CallInput,
     EndRequested,
     Fact,
     LegEvent,
+    LegPickedUp,
     LegsJoined,
     TimerFired,
     decode_fact,
     encode_fact,
 )
-from offhook.calls.model import By, CallPlan, Ending, Leg, LegState, Outcome
+from offhook.calls.model import By, CallPlan
 from offhook.calls.replay import replay
 from offhook.delivery import OutboxRow
 from offhook.kernel import Clock, Timer, iso8601_ms
@@ -39,6 +47,16 @@ _log = structlog.get_logger("offhook.calls")
 
 FINISH_RETRY_S: Final = 1.0
 """Pause before a final entry is tried again on a disk that refuses it."""
+
+CONFIRM_BOUND_S: Final = 2.0
+"""A phone that picked up waits so long for a slow disk, then it is acknowledged all the same: its call is
+worth more than the case that this process dies as well. (The phone itself would wait for 32 s.)"""
+
+RECOVERED_AT_ONCE: Final = 50
+"""Calls of a dead process taken up in one turn: some 20 ms of work, a few hundred messages."""
+
+RECOVERY_PAUSE_S: Final = 0.05
+"""Pause between them, for the messages to leave and new calls to pass: 1,000 calls per second."""
 
 Recorder = Callable[[CallView], tuple[Json | None, Sequence[Json]]]
 """Makes the history item and the CDRs of a call that is over (app/planning)."""
@@ -144,16 +162,22 @@ class CallService:
         self._calls: dict[str, LiveCall] = {}
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
+        self._unconfirmed: list[str] = []
+        """Legs whose answer is not known to be durable yet."""
+        self._confirming: asyncio.Task[None] | None = None
+        self._recovering: asyncio.Task[None] | None = None
         self._draining = False
         self._idle = asyncio.Event()
 
     # --- life of the service ------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Settle what a crash left open, then open the engine."""
-        for stored in await self._journal.open_calls():
-            await self._settle_after_crash(stored)
+        """Open the engine, then begin to end what a crash left open; new calls are taken meanwhile."""
+        left = await self._journal.open_calls()
         await self._engine.start(self.report)
+        if left:
+            _log.warning("calls left open by a crash", calls=len(left))
+            self._recovering = asyncio.create_task(self._recover(left), name="recover calls")
 
     async def drain(self, bound_s: float) -> bool:
         """Refuse new calls and wait for the live ones; return False if some were left at the bound."""
@@ -173,7 +197,11 @@ class CallService:
         for live in list(self._calls.values()):
             self._feed(live, EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN"))
         await self.drain(5.0)
+        if self._recovering is not None:
+            self._recovering.cancel()
         await self._engine.stop()
+        if self._confirming is not None:
+            self._confirming.cancel()
         if self._finishing:
             await asyncio.wait(self._finishing, timeout=5.0)
 
@@ -292,7 +320,7 @@ class CallService:
                 if timer is not None:
                     timer.cancel()
             elif isinstance(output, EngineCommand):
-                if isinstance(output, DialLeg):
+                if isinstance(output, DialLeg | EndLostLeg):
                     self._by_leg[output.endpoint.leg_id] = live
                 self._engine.perform(output)
             elif isinstance(output, CallEnded):
@@ -303,9 +331,29 @@ class CallService:
                 events = self._channel_events.take(live.call, at, output)
                 rows = self._outbox.rows(events)
                 self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
+                if isinstance(output, LegPickedUp):
+                    self._confirm_when_durable(output.leg_id)
                 self._observe_fact(live.call, entry, output)
                 self._channel_events.publish(events)
                 self._outbox.stored(rows)
+
+    def _confirm_when_durable(self, leg_id: str) -> None:
+        self._unconfirmed.append(leg_id)
+        if self._confirming is None:
+            self._confirming = asyncio.get_running_loop().create_task(self._confirm(), name="confirm answers")
+
+    async def _confirm(self) -> None:
+        """Let the engine acknowledge answers that a crash cannot lose any more, many by one flush."""
+        while self._unconfirmed:
+            legs, self._unconfirmed = self._unconfirmed, []
+            try:
+                async with asyncio.timeout(CONFIRM_BOUND_S):
+                    await self._journal.durable()
+            except (StorageLost, TimeoutError) as error:
+                _log.warning("answers are acknowledged unstored", legs=len(legs), reason=repr(error))
+            for leg_id in legs:
+                self._engine.perform(ConfirmLeg(leg_id))
+        self._confirming = None
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)
@@ -380,26 +428,24 @@ class CallService:
             stored.plan, stored.accepted_at, ((entry.at, decode_fact(entry.fact)) for entry in entries)
         )
 
-    async def _settle_after_crash(self, stored: StoredCall) -> None:
-        """Give an open call of the process before its one outcome."""
-        now = self._clock.epoch()
-        call = await self._replayed(stored)
-        ending = Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause="CRASH")
-        for leg in call.legs.values():
-            _close_lost_leg(leg, now)
-        call.ending, call.state, call.times.ended = ending, CallState.ENDED, now
-        known = await self._journal.entries(stored.plan.call_id)
-        fact = CallEnded(ending)
-        entry = JournalEntry(sequence=len(known) + 1, at=now, fact=encode_fact(fact))
-        await self._store_end(view_of(call), entry)
-        self._observe_fact(call, entry, fact)
-        _log.warning("call settled after a crash", call_id=stored.plan.call_id)
+    async def _recover(self, left: Sequence[StoredCall]) -> None:
+        for number, stored in enumerate(left, 1):
+            await self._take_up(stored)
+            if number % RECOVERED_AT_ONCE == 0:
+                await asyncio.sleep(RECOVERY_PAUSE_S)
 
-
-def _close_lost_leg(leg: Leg, now: float) -> None:
-    if leg.state is LegState.ENDED:
-        return
-    leg.state, leg.ended_at, leg.hangup_cause = LegState.ENDED, now, "CRASH"
+    async def _take_up(self, stored: StoredCall) -> None:
+        """Make an open call of the process before a live one that is ending: it gets its one outcome."""
+        plan = stored.plan
+        entries = await self._journal.entries(plan.call_id)
+        facts = [(entry.at, decode_fact(entry.fact)) for entry in entries]
+        live = LiveCall(replay(plan, stored.accepted_at, facts))
+        live.sequence = entries[-1].sequence if entries else 0
+        self._calls[plan.call_id] = live
+        dialogs = {fact.leg_id: fact.dialog for _, fact in facts if isinstance(fact, LegPickedUp)}
+        at = self._clock.epoch()
+        self._carry_out(live, live.call.recover(dialogs, at), at)
+        _log.warning("call taken up after a crash", call_id=plan.call_id)
 
 
 _STATE_WORDS: Final = {
@@ -438,4 +484,4 @@ def _tag(fact: Fact) -> str:
 def _fields(fact: Fact) -> Json:
     if isinstance(fact, CallEnded):
         return {name: str(getattr(fact.ending, name)) for name in ("outcome", "party", "by", "hangup_cause")}
-    return {name: getattr(fact, name) for name in fact.__struct_fields__}
+    return {name: getattr(fact, name) for name in fact.__struct_fields__ if name != "dialog"}

@@ -9,13 +9,14 @@ performs the commands in order and writes the facts to the journal in order. Tim
                                                               └─ every leg is over ─► ENDED
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from . import policy
 from .commands import (
     DialLeg,
+    EndLostLeg,
     EngineCommand,
     HangUpLeg,
     JoinLegs,
@@ -62,6 +63,9 @@ NO_ANSWER: Final = "no_answer"
 JOIN: Final = "join"
 MAX_DURATION: Final = "max_duration"
 ENDING_BOUND: Final = "ending"
+
+CRASH: Final = "CRASH"
+"""KAZOO's word for a leg that ended with the process that held it."""
 
 JOIN_BOUND_S: Final = 35.0
 """A join by re-INVITE is over after timer B (32 s), answered or not."""
@@ -140,6 +144,38 @@ class Call:
         self.state = state
         return self._drain()
 
+    def recover(self, dialogs: Mapping[str, str], at: float) -> list[Output]:
+        """Settle a replayed call of a process that died, and end what that may have left at the far ends.
+
+        dialogs are those of the answers in the journal, by leg id. A leg of the plan that the journal does
+        not know may ring all the same: what was not yet durable is lost.
+        """
+        if self.state is CallState.ENDED:
+            raise IllegalTransition(self.state, "Recover")
+        self.ending = self._ending_after_crash()
+        for party, plan in ((Party.FIRST, self.plan.first), (Party.SECOND, self.plan.second)):
+            for endpoint in plan.endpoints:
+                leg = self.legs.setdefault(
+                    endpoint.leg_id, Leg(endpoint=endpoint, party=party, side=plan.side)
+                )
+                self._end_lost(leg, dialogs.get(leg.leg_id, ""))
+        self._out.append(StartTimer(ENDING_BOUND, ENDING_BOUND_S))
+        self.state = self._end_if_clean(at)
+        return self._drain()
+
+    def _end_lost(self, leg: Leg, dialog: str) -> None:
+        if leg.state is LegState.ENDED:
+            return
+        leg.state, leg.hangup_cause = LegState.ENDING, CRASH
+        self._out.append(EndLostLeg(self.plan.call_id, leg.endpoint, CRASH, dialog))
+
+    def _ending_after_crash(self) -> Ending:
+        """A joined call that a party has hung up was over before the crash; any other was ended by it."""
+        for leg in (self.first, self.second):
+            if self.times.bridged and leg and leg.state is LegState.ENDED and leg.ended_by_peer:
+                return _hung_up(leg, joined=True)
+        return Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause=CRASH)
+
     def live_legs(self) -> list[Leg]:
         """Return the legs that an engine still holds."""
         return [leg for leg in self.legs.values() if leg.state not in (LegState.PLANNED, LegState.ENDED)]
@@ -215,7 +251,7 @@ class Call:
             return self.state  # it lost the race and is being hung up
         leg.state = LegState.ANSWERED
         leg.answered_at = at
-        self._out.append(LegPickedUp(leg.leg_id, event.media))
+        self._out.append(LegPickedUp(leg.leg_id, event.media, event.dialog))
         self._drop_others(leg, "LOSE_RACE")
         if self.first is None:
             return self._go_on_to_second(leg, at)
@@ -290,6 +326,11 @@ class Call:
         leg.sip_code = event.sip_code
         leg.sip_reason = event.sip_reason
         leg.ended_by_peer = event.by_peer
+        if not leg.created_at:  # a process before us may have dialled it
+            if not event.sip_code:
+                return  # but the far end knows nothing of it
+            leg.created_at = at
+            self._out.append(LegDialed(leg.leg_id, leg.party, leg.side, leg.endpoint.endpoint_id))
         self._out.append(
             LegOver(leg.leg_id, leg.hangup_cause, event.sip_code, event.sip_reason, event.by_peer)
         )
@@ -375,20 +416,7 @@ class Call:
 
     def _settle_hung_up(self, leg: Leg, at: float) -> CallState:
         """An answered leg is over: the end of a joined call, or a party that did not wait."""
-        by = policy.side_as_by(leg.side) if leg.ended_by_peer else By.PLATFORM
-        joined = self.state is CallState.BRIDGED
-        gave_up = leg.ended_by_peer and not joined
-        outcome = Outcome.CONNECTED if joined else Outcome.CANCELED if leg.ended_by_peer else Outcome.FAILED
-        ending = Ending(
-            outcome=outcome,
-            party=leg.party,
-            side=leg.side,
-            by=by,
-            hangup_cause="ORIGINATOR_CANCEL" if gave_up else leg.hangup_cause,
-            sip_code=leg.sip_code,
-            sip_reason=leg.sip_reason,
-        )
-        return self._settle(ending, at)
+        return self._settle(_hung_up(leg, joined=self.state is CallState.BRIDGED), at)
 
     def _settle_unreached(self, at: float) -> CallState:
         """Nothing is left to ring: say why, by the most telling of the failed legs."""
@@ -459,6 +487,21 @@ class Call:
 def _unanswered(leg: Leg) -> str:
     """Return Q.850's word for a ring that ran out: 19 if the phone rang, 18 if it never said a word."""
     return "NO_ANSWER" if leg.state is LegState.RINGING else "NO_USER_RESPONSE"
+
+
+def _hung_up(leg: Leg, *, joined: bool) -> Ending:
+    """Return how a call ends when this answered leg is over."""
+    gave_up = leg.ended_by_peer and not joined
+    outcome = Outcome.CONNECTED if joined else Outcome.CANCELED if leg.ended_by_peer else Outcome.FAILED
+    return Ending(
+        outcome=outcome,
+        party=leg.party,
+        side=leg.side,
+        by=policy.side_as_by(leg.side) if leg.ended_by_peer else By.PLATFORM,
+        hangup_cause="ORIGINATOR_CANCEL" if gave_up else leg.hangup_cause,
+        sip_code=leg.sip_code,
+        sip_reason=leg.sip_reason,
+    )
 
 
 def _connected(by: By, hangup_cause: str) -> Ending:

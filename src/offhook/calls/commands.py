@@ -27,6 +27,28 @@ class HangUpLeg(msgspec.Struct, frozen=True):
     """KAZOO's word; the engine puts it into the Reason header (RFC 3326)."""
 
 
+class ConfirmLeg(msgspec.Struct, frozen=True):
+    """The answer of a leg is in the journal: acknowledge it. Comes once after each LegAnswered, in any state.
+
+    Before that the engine lets nothing at the far end depend on this process: no ACK, no BYE.
+    """
+
+    leg_id: str
+
+
+class EndLostLeg(msgspec.Struct, frozen=True):
+    """End a leg of a process before this one: rung, answered, or never dialled. LegEnded follows, always.
+
+    Its sip_code is 0 if the far end gave no sign that it ever knew the leg.
+    """
+
+    call_id: str
+    endpoint: EndpointPlan
+    hangup_cause: str
+    dialog: str = ""
+    """What LegAnswered said; empty if no answer is known."""
+
+
 class PlayToLeg(msgspec.Struct, frozen=True):
     """Play ringback, music or an announcement, over and over, to an answered leg until it is joined."""
 
@@ -61,5 +83,5 @@ class StopTimer(msgspec.Struct, frozen=True):
     name: str
 
 
-EngineCommand = DialLeg | HangUpLeg | PlayToLeg | JoinLegs | PassEarlyMedia
+EngineCommand = DialLeg | ConfirmLeg | HangUpLeg | EndLostLeg | PlayToLeg | JoinLegs | PassEarlyMedia
 TimerCommand = StartTimer | StopTimer

@@ -22,6 +22,8 @@ class LegAnswered(msgspec.Struct, frozen=True):
     leg_id: str
     media: str = ""
     """Words for people: `PCMU 127.0.0.1:6000`."""
+    dialog: str = ""
+    """What the engine will need to end the leg after a crash; nobody else reads it."""
 
 
 class LegsJoined(msgspec.Struct, frozen=True):
@@ -86,6 +88,8 @@ class LegPickedUp(msgspec.Struct, frozen=True, tag="leg_answered"):
 
     leg_id: str
     media: str
+    dialog: str = ""
+    """As the engine gave it; not for people."""
 
 
 class CallBridged(msgspec.Struct, frozen=True, tag="bridged"):

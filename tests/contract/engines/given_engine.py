@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from offhook.app.ports import Engine
-from offhook.calls.commands import DialLeg, HangUpLeg, JoinLegs, PlayToLeg
-from offhook.calls.events import LegEnded, LegEvent
+from offhook.calls.commands import ConfirmLeg, DialLeg, EndLostLeg, HangUpLeg, JoinLegs, PlayToLeg
+from offhook.calls.events import LegAnswered, LegEnded, LegEvent
 from offhook.calls.model import EndpointKind, EndpointPlan, MediaMode
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.media_library import MediaLibrary
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.rtp_io import RtpIoRelay
@@ -60,6 +61,18 @@ class Reports:
         return found[0]
 
 
+def endpoint_of(leg_id: str, uri: str) -> EndpointPlan:
+    return EndpointPlan(
+        leg_id=leg_id,
+        kind=EndpointKind.DEVICE,
+        request_uri=uri,
+        to_uri="sip:phone@contract.test",
+        from_uri="sip:1002@contract.test",
+        caller_id_name="Contract",
+        caller_id_number="1002",
+    )
+
+
 class Legs:
     """An engine and the legs it is given."""
 
@@ -68,16 +81,10 @@ class Legs:
         self.reports = reports
 
     def dial(self, leg_id: str, uri: str, *, after: str = "", media: MediaMode = MediaMode.PROCESS) -> None:
-        endpoint = EndpointPlan(
-            leg_id=leg_id,
-            kind=EndpointKind.DEVICE,
-            request_uri=uri,
-            to_uri="sip:phone@contract.test",
-            from_uri="sip:1002@contract.test",
-            caller_id_name="Contract",
-            caller_id_number="1002",
-        )
-        self.engine.perform(DialLeg(CALL_ID, endpoint, media, after))
+        self.engine.perform(DialLeg(CALL_ID, endpoint_of(leg_id, uri), media, after))
+
+    def end_lost(self, leg_id: str, uri: str, dialog: str = "") -> None:
+        self.engine.perform(EndLostLeg(CALL_ID, endpoint_of(leg_id, uri), "CRASH", dialog))
 
     def hang_up(self, leg_id: str, cause: str = "NORMAL_CLEARING") -> None:
         self.engine.perform(HangUpLeg(leg_id, cause))
@@ -93,11 +100,11 @@ class Legs:
         return ended
 
 
-def build_embedded(folder: Path) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRelay]:
+def build_embedded(folder: Path, port: int = 0) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRelay]:
     """Return the embedded engine with a relay on free ports."""
     clock, random = SystemClock(), SystemRandom()
-    core = UserAgentCore(UserAgentConfig(advertised={"udp": (HOST, 0), "tcp": (HOST, 0)}), random)
-    endpoint = SipEndpoint(core, clock=clock, on_event=lambda event: None, host=HOST, port=0)
+    core = UserAgentCore(UserAgentConfig(advertised={"udp": (HOST, port), "tcp": (HOST, port)}), random)
+    endpoint = SipEndpoint(core, clock=clock, on_event=lambda event: None, host=HOST, port=port)
     block = free_block(64)
     relay = RtpIoRelay(folder, bind_address=HOST, ports=(block, block + 63))
     engine = EmbeddedEngine(
@@ -108,16 +115,23 @@ def build_embedded(folder: Path) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRela
         trace=SipTrace(),
         clock=clock,
         random=random,
+        identities=LegIdentities("a secret"),
     )
     return engine, endpoint, relay
 
 
 @asynccontextmanager
-async def given_legs(folder: Path) -> AsyncIterator[Legs]:
-    """Run an engine; afterwards nothing of any leg may be left in it."""
-    engine, endpoint, relay = build_embedded(folder)
+async def given_legs(folder: Path, port: int = 0) -> AsyncIterator[Legs]:
+    """Run an engine, with a journal that has every answer at once; afterwards no leg may be left in it."""
+    engine, endpoint, relay = build_embedded(folder, port)
     reports = Reports()
-    await engine.start(reports)
+
+    def report(event: LegEvent) -> None:
+        reports(event)
+        if isinstance(event, LegAnswered):
+            engine.perform(ConfirmLeg(event.leg_id))
+
+    await engine.start(report)
     try:
         yield Legs(engine, reports)
         assert engine.count() == 0, "a leg is left"
@@ -150,3 +164,17 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def given_dead_engine(folder: Path, port: int) -> AsyncIterator[Legs]:
+    """Run an engine that dies without a word at the end, and whose journal is slow: it confirms nothing."""
+    folder.mkdir()
+    engine, endpoint, relay = build_embedded(folder, port)
+    reports = Reports()
+    await engine.start(reports)
+    try:
+        yield Legs(engine, reports)
+    finally:
+        await endpoint.stop()
+        await relay.stop()

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from offhook.calls.commands import ConfirmLeg
 from offhook.calls.events import LegAnswered, LegEnded, LegRinging, LegsJoined
 from offhook.phone import Answering
+from tests.e2e.harness.ports import free_port
 
-from .given_engine import HOST, given_legs, given_phone, until
+from .given_engine import HOST, given_dead_engine, given_legs, given_phone, until
 
 pytestmark = pytest.mark.slow
 
@@ -125,5 +127,71 @@ def test_commands_for_legs_that_are_over_or_unknown_are_harmless(tmp_path: Path)
             legs.join("a", "b")
             await asyncio.sleep(0.05)
             assert len(legs.reports.of(LegEnded)) == 1
+
+    run(scenario())
+
+
+def test_an_answer_is_acknowledged_and_hung_up_when_the_journal_has_it(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with given_phone() as (phone, uri), given_dead_engine(tmp_path / "engine", 0) as legs:
+            legs.dial("a", uri)
+            await legs.reports.wait_for(LegAnswered, "a")
+            legs.hang_up("a")
+            await asyncio.sleep(0.2)
+            assert not phone.calls[0].is_over
+            legs.engine.perform(ConfirmLeg("a"))
+            assert (await legs.over("a")).sip_code == 200
+            assert phone.calls[0].is_over
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("is_confirmed", "is_known"), [(True, True), (False, True), (False, False)])
+def test_a_successor_hangs_up_what_was_answered(tmp_path: Path, is_confirmed: bool, is_known: bool) -> None:
+    """The journal has the dialog, or the phone has had no ACK and repeats its 200; never neither."""
+
+    async def scenario() -> None:
+        async with given_phone() as (phone, uri):
+            port = free_port()
+            async with given_dead_engine(tmp_path / "dead", port) as legs:
+                legs.dial("a", uri)
+                answered = await legs.reports.wait_for(LegAnswered, "a")
+                if is_confirmed:
+                    legs.engine.perform(ConfirmLeg("a"))
+                    await asyncio.sleep(0.05)
+            async with given_legs(tmp_path, port) as successor:
+                successor.end_lost("a", uri, answered.dialog if is_known else "")
+                ended = await successor.over("a")
+                assert (ended.hangup_cause, ended.by_peer) == ("CRASH", False)
+                assert ended.sip_code == (200 if is_known else 487)
+                assert phone.calls[0].is_over
+
+    run(scenario())
+
+
+def test_a_successor_cancels_what_was_ringing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_phone(answering=Answering.NEVER) as (phone, uri):
+            port = free_port()
+            async with given_dead_engine(tmp_path / "dead", port) as legs:
+                legs.dial("a", uri)
+                await legs.reports.wait_for(LegRinging, "a")
+            async with given_legs(tmp_path, port) as successor:
+                successor.end_lost("a", uri)
+                assert (await successor.over("a")).sip_code == 487
+                assert phone.calls[0].is_over
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("dialog", ["", "no dialog at all"])
+def test_a_leg_that_was_never_dialled_ends_without_a_sign_of_it(tmp_path: Path, dialog: str) -> None:
+    async def scenario() -> None:
+        async with given_phone() as (phone, uri), given_legs(tmp_path) as successor:
+            successor.end_lost("a", uri, dialog)
+            assert (await successor.over("a")).sip_code == 0
+            assert not phone.calls
 
     run(scenario())

@@ -12,12 +12,21 @@ from offhook.app.call_service import CallService
 from offhook.app.errors import Draining, Overloaded, StorageLost
 from offhook.app.ports import CallView, TraceLine
 from offhook.app.timers import LoopTimers
-from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, JoinLegs
-from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.calls.commands import ConfirmLeg, DialLeg, EndLostLeg, EngineCommand, HangUpLeg, JoinLegs
+from offhook.calls.events import (
+    LegAnswered,
+    LegDialed,
+    LegEnded,
+    LegEvent,
+    LegPickedUp,
+    LegRinging,
+    LegsJoined,
+    encode_fact,
+)
 from offhook.calls.model import By, CallPlan, Outcome
 from offhook.stores.sqlite import SqliteStore
 from offhook.system import SystemClock
-from tests.unit.calls.calls_language import step, two_party_plan
+from tests.unit.calls.calls_language import plan, step, two_party_plan
 
 ACCOUNT = "a" * 32
 
@@ -45,6 +54,8 @@ class PhonesThatAnswer:
             soon(self.report, LegsJoined(command.first_leg_id, command.second_leg_id))
         elif isinstance(command, HangUpLeg):
             soon(self.report, LegEnded(command.leg_id, command.hangup_cause, 200))
+        elif isinstance(command, EndLostLeg):
+            soon(self.report, LegEnded(command.endpoint.leg_id, command.hangup_cause, 0))
 
     def trace(self, leg_id: str) -> list[TraceLine]:
         return []
@@ -188,16 +199,106 @@ def test_a_shutdown_ends_live_calls_with_one_true_outcome(tmp_path: Path) -> Non
     run(scenario())
 
 
+async def outcome_of(service: CallService, call_id: str = "c2c-test") -> CallView:
+    while True:
+        view = await service.get(ACCOUNT, call_id)
+        assert view is not None
+        if view.state == "ended":
+            return view
+        await asyncio.sleep(0.005)
+
+
 def test_a_call_that_a_crash_left_open_gets_its_outcome_at_the_next_start(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = await SqliteStore.open(tmp_path / "offhook.sqlite")
         await store.journal.accept(two_party_plan(), 1_700_000_000.0)
         await store.close()
-        async with given_service(tmp_path) as (service, _):
-            view = await service.get(ACCOUNT, "c2c-test")
-            assert view is not None
+        async with given_service(tmp_path) as (service, engine):
+            view = await outcome_of(service)
             assert view.ending is not None
             assert view.ending.outcome is Outcome.PLATFORM_ERROR
+            lost = [command for command in engine.performed if isinstance(command, EndLostLeg)]
+            assert [command.endpoint.leg_id for command in lost] == ["a", "b"]
+            assert view.legs == []
+
+    run(scenario())
+
+
+def test_a_successor_ends_the_dialogs_it_finds_in_the_journal(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        await store.journal.accept(two_party_plan(), 1_700_000_000.0)
+        facts = [
+            LegDialed("a", "first", "extension", ""),
+            LegPickedUp("a", "PCMU", "dialog of a"),
+            LegDialed("b", "second", "contact", ""),
+        ]
+        for sequence, fact in enumerate(facts, 1):
+            store.journal.append("c2c-test", sequence, 1_700_000_000.0 + sequence, encode_fact(fact))
+        await store.close()
+        async with given_service(tmp_path) as (service, engine):
+            view = await outcome_of(service)
+            lost = [command for command in engine.performed if isinstance(command, EndLostLeg)]
+            assert [command.dialog for command in lost] == ["dialog of a", ""]
+            assert [(leg.leg_id, leg.hangup_cause) for leg in view.legs] == [("a", "CRASH"), ("b", "CRASH")]
+            timeline = await service.timeline(ACCOUNT, "c2c-test")
+            assert timeline is not None
+            assert "dialog of a" not in str(timeline)
+
+    run(scenario())
+
+
+def test_calls_are_placed_while_others_are_recovered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        for number in range(120):
+            steps = {"first": (step(f"a{number}"),), "second": (step(f"b{number}"),)}
+            await store.journal.accept(plan(call_id=f"c2c-{number}", **steps), 1_700_000_000.0)
+        await store.close()
+        async with given_service(tmp_path) as (service, _):
+            live = await service.place(two_party_plan(call_id="c2c-new"))
+            await live.first_answered_or_ended()
+            for number in range(120):
+                view = await outcome_of(service, f"c2c-{number}")
+                assert view.ending is not None
+                assert view.ending.outcome is Outcome.PLATFORM_ERROR
+
+    run(scenario())
+
+
+class SlowJournal:
+    """The real journal, whose disk takes its time."""
+
+    def __init__(self, journal, *, fails: bool = False) -> None:
+        self._journal, self.fails = journal, fails
+        self.is_durable = asyncio.Event()
+
+    def __getattr__(self, name: str):
+        return getattr(self._journal, name)
+
+    async def durable(self) -> None:
+        await self.is_durable.wait()
+        if self.fails:
+            raise StorageLost("disk full")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_answer_is_confirmed_when_the_journal_has_it_or_cannot_have_it(
+    tmp_path: Path, fails: bool
+) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        journal = SlowJournal(store.journal, fails=fails)
+        async with given_service(tmp_path, journal=journal) as (service, engine):
+            live = await service.place(two_party_plan())
+            while live.view().state != "bridged":
+                await asyncio.sleep(0)
+            assert not [command for command in engine.performed if isinstance(command, ConfirmLeg)]
+            journal.is_durable.set()
+            for leg_id in ("a", "b"):
+                while ConfirmLeg(leg_id) not in engine.performed:
+                    await asyncio.sleep(0)
+        await store.close()
 
     run(scenario())
 

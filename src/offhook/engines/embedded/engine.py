@@ -9,15 +9,24 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from offhook.app.ports import TraceLine
 from offhook.calls import policy
-from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, PassEarlyMedia, PlayToLeg
+from offhook.calls.commands import (
+    ConfirmLeg,
+    DialLeg,
+    EndLostLeg,
+    EngineCommand,
+    HangUpLeg,
+    PassEarlyMedia,
+    PlayToLeg,
+)
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
 from offhook.calls.model import EndpointPlan
 from offhook.kernel import Clock, Random
-from offhook.sip.commands import EndReason, InviteRequest
+from offhook.sip.dialogs import Dialog
 from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
 from offhook.sip.events import (
     AckReceived,
@@ -32,15 +41,18 @@ from offhook.sip.events import (
     SipEvent,
 )
 from offhook.sip.flows import Flow
-from offhook.sip.grammar import quote
 from offhook.sip.message import Response
+from offhook.sip.records import DialogRecord
 from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
+from .identities import LegIdentities
 from .inbound import InboundRequests
 from .joins import Joins
 from .legs import EngineLeg, Stage
+from .recovery import LostLeg, Recovery
 from .relay import MediaError, RelayFull
+from .requests import bye_headers, cause_of_bye, invite_request, reason_of
 from .resolver import Resolver, Unresolvable
 from .trace import SipTrace
 from .transports import SipEndpoint
@@ -69,6 +81,7 @@ class EmbeddedEngine:
         trace: SipTrace,
         clock: Clock,
         random: Random,
+        identities: LegIdentities,
     ) -> None:
         self._endpoint = endpoint
         self._core = endpoint.core
@@ -78,6 +91,7 @@ class EmbeddedEngine:
         self._trace = trace
         self._clock = clock
         self._random = random
+        self._identities = identities
         self._legs: dict[str, EngineLeg] = {}
         self._calls: dict[str, CallMedia] = {}
         self.report: Report = lambda event: None
@@ -86,6 +100,7 @@ class EmbeddedEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._joins = Joins(self, endpoint, clock)
+        self._recovery = Recovery(self, endpoint, clock, identities, self._flow_to)
 
     # --- the port -----------------------------------------------------------------------------------
 
@@ -100,6 +115,7 @@ class EmbeddedEngine:
         """Hang up what is left, give the far ends a moment to hear it, close. Idempotent."""
         for leg in list(self._legs.values()):
             self.end_leg(leg, "SYSTEM_SHUTDOWN")
+            self._confirm(leg)
         if self._legs:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):
@@ -115,12 +131,21 @@ class EmbeddedEngine:
         if isinstance(command, DialLeg):
             self._dial(command)
             return
+        if isinstance(command, EndLostLeg):
+            self._trace.follow(command.endpoint.leg_id)
+            self._recovery.end(command)
+            self._endpoint.flush()
+            return
         leg = self._legs.get(
-            command.leg_id if isinstance(command, HangUpLeg | PlayToLeg) else command.first_leg_id
+            command.leg_id
+            if isinstance(command, ConfirmLeg | HangUpLeg | PlayToLeg)
+            else command.first_leg_id
         )
         if leg is None:
             return  # it is over, and its LegEnded is on the way or was delivered
-        if isinstance(command, HangUpLeg):
+        if isinstance(command, ConfirmLeg):
+            self._confirm(leg)
+        elif isinstance(command, HangUpLeg):
             self.end_leg(leg, command.hangup_cause)
         elif isinstance(command, PlayToLeg):
             self.run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
@@ -169,7 +194,9 @@ class EmbeddedEngine:
         if leg.stage is not Stage.PREPARING:
             return self._finish(leg, leg.end_cause, 0, "", by_peer=False)
         try:
-            leg.invite = self._core.invite(_invite_of(leg, flow), self._clock.monotonic())
+            offer = leg.offer.to_bytes() if leg.offer else b""
+            request = invite_request(endpoint, self._identities.of(leg.leg_id), flow, offer)
+            leg.invite = self._core.invite(request, self._clock.monotonic())
         except SipError as error:
             _log.error("an INVITE cannot be sent", leg_id=leg.leg_id, reason=str(error))
             cause = "SWITCH_CONGESTION" if isinstance(error, LocalOverload) else PLATFORM_CAUSE
@@ -200,7 +227,10 @@ class EmbeddedEngine:
         elif isinstance(event, InviteAnswered):
             self._on_answer(_leg_of(event.invite.context), event)
         elif isinstance(event, InviteEnded):
-            self._on_invite_ended(_leg_of(event.invite.context), event)
+            if isinstance(event.invite.context, LostLeg):
+                self._recovery.on_invite_ended(event.invite.context, event)
+            else:
+                self._on_invite_ended(_leg_of(event.invite.context), event)
         elif isinstance(event, DialogEnded):
             self._on_dialog_ended(event)
         elif isinstance(event, ReinviteAnswered):
@@ -230,14 +260,13 @@ class EmbeddedEngine:
         if leg.offer is None:
             self._on_late_offer(leg, event.response)
             return
-        self._core.send_ack(event.dialog, b"", self._clock.monotonic())
-        leg.stage = Stage.ANSWERED
+        self.acknowledge(leg, b"")
         try:
             words = leg.media.take_answer(leg.side, leg.offer, event.response.body)
         except MediaIncompatible as error:
             self._refuse_answer(leg, str(error))
             return
-        self.report(LegAnswered(leg.leg_id, words))
+        self.report(LegAnswered(leg.leg_id, words, _to_journal(event.dialog)))
 
     def _on_late_offer(self, leg: EngineLeg, response: Response) -> None:
         """A 200 that brings the offer: the second party of a bypass, or the first without any relay."""
@@ -249,18 +278,42 @@ class EmbeddedEngine:
             self._refuse_answer(leg, str(error))
             return
         if not leg.command.peer_leg_id:
-            self.acknowledge_late(leg, leg.media.hold_answer(response.body))
-        self.report(LegAnswered(leg.leg_id, words))
-
-    def acknowledge_late(self, leg: EngineLeg, answer: bytes) -> None:
-        """Send the ACK that a late offer waits for."""
+            self.acknowledge(leg, leg.media.hold_answer(response.body))
         assert leg.dialog is not None
+        self.report(LegAnswered(leg.leg_id, words, _to_journal(leg.dialog)))
+
+    def acknowledge(self, leg: EngineLeg, answer: bytes) -> None:
+        """Send the ACK of the 200, as soon as the journal has the answer: no far end is left without us."""
         leg.stage = Stage.ANSWERED
-        self._core.send_ack(leg.dialog, answer, self._clock.monotonic())
+        leg.ack_body = answer
+        if leg.is_confirmed:
+            self._send_ack(leg)
+
+    def _send_ack(self, leg: EngineLeg) -> None:
+        assert leg.dialog is not None
+        if leg.ack_body is None or not leg.dialog.needs_ack:
+            return
+        branch = self._identities.of(leg.leg_id).ack_branch
+        self._core.send_ack(leg.dialog, leg.ack_body, self._clock.monotonic(), branch=branch)
+        leg.ack_body = None
+
+    def _confirm(self, leg: EngineLeg) -> None:
+        """The journal has the answer: do what waited for that."""
+        if leg.is_confirmed or leg.dialog is None:
+            return
+        leg.is_confirmed = True
+        self._send_ack(leg)
+        waiting, leg.when_confirmed = leg.when_confirmed, None
+        if leg.stage is Stage.ENDING:
+            self._send_bye(leg)
+        elif waiting is not None:
+            waiting()
+        self._endpoint.flush()
 
     def _refuse_answer(self, leg: EngineLeg, why: str) -> None:
         """The 200 has no SDP, or none we can use: acknowledge it and hang up."""
         _log.info("answer without usable media", leg_id=leg.leg_id, reason=why)
+        leg.is_confirmed = True  # the call machine never hears of the answer: nothing to wait for
         self.end_leg(leg, "INCOMPATIBLE_DESTINATION")
         leg.end_code = 200
 
@@ -277,10 +330,12 @@ class EmbeddedEngine:
 
     def _on_dialog_ended(self, event: DialogEnded) -> None:
         leg = event.dialog.context
+        if isinstance(leg, LostLeg):
+            self._recovery.on_dialog_ended(leg, event)
         if not isinstance(leg, EngineLeg):
             return
         if event.by_peer:
-            cause = _cause_of_bye(event) if not leg.end_cause else leg.end_cause
+            cause = cause_of_bye(event) if not leg.end_cause else leg.end_cause
             self._finish(leg, cause, 200, "", by_peer=True)
             return
         self._finish(leg, leg.end_cause or "NORMAL_CLEARING", leg.end_code or 200, "", by_peer=False)
@@ -296,13 +351,18 @@ class EmbeddedEngine:
         stage, leg.stage = leg.stage, Stage.ENDING
         if stage is Stage.INVITING:
             assert leg.invite is not None
-            self._core.cancel(leg.invite, now, _reason_of(cause))
+            self._core.cancel(leg.invite, now, reason_of(cause))
         elif stage in (Stage.ANSWERED, Stage.ANSWERED_LATE):
-            assert leg.dialog is not None
             if stage is Stage.ANSWERED_LATE:
-                self._core.send_ack(leg.dialog, leg.media.hold_answer(leg.remote_offer), now)
-            self._core.bye(leg.dialog, now, _bye_headers(cause))
+                leg.ack_body = leg.media.hold_answer(leg.remote_offer)
+            if leg.is_confirmed:
+                self._send_bye(leg)
         self._endpoint.flush()
+
+    def _send_bye(self, leg: EngineLeg) -> None:
+        assert leg.dialog is not None
+        self._send_ack(leg)
+        self._core.bye(leg.dialog, self._clock.monotonic(), bye_headers(leg.end_cause))
 
     def _finish(self, leg: EngineLeg, cause: str, code: int, reason: str, *, by_peer: bool) -> None:
         """Report the end of a leg, once; close the media of a call with its last leg."""
@@ -350,46 +410,6 @@ def _leg_of(context: object) -> EngineLeg:
     return context
 
 
-def _invite_of(leg: EngineLeg, flow: Flow) -> InviteRequest:
-    endpoint = leg.command.endpoint
-    display = quote(endpoint.caller_id_name) if endpoint.caller_id_name else ""
-    return InviteRequest(
-        request_uri=endpoint.request_uri,
-        from_=f"{display} <{endpoint.from_uri}>".lstrip(),
-        to=f"<{endpoint.to_uri}>",
-        flow=flow,
-        same_flow=bool(endpoint.flow_id),
-        call_id=endpoint.leg_id,
-        route_set=endpoint.route_set,
-        headers=endpoint.headers,
-        body=leg.offer.to_bytes() if leg.offer else b"",
-        username=endpoint.username,
-        password=endpoint.password,
-        realm=endpoint.realm,
-    )
-
-
-def _reason_of(cause: str) -> EndReason:
-    if cause == "LOSE_RACE":
-        return EndReason("SIP", 200, "Call completed elsewhere")
-    number = policy.Q850.get(cause)
-    return EndReason("Q.850", number, cause) if number else EndReason("SIP", 487, cause)
-
-
-def _bye_headers(cause: str) -> tuple[tuple[str, str], ...]:
-    number = policy.Q850.get(cause, policy.Q850["NORMAL_CLEARING"])
-    return (("Reason", str(EndReason("Q.850", number, cause))),)
-
-
-def _cause_of_bye(event: DialogEnded) -> str:
-    """Return the peer's Q.850 cause from its Reason header (RFC 3326), or normal clearing."""
-    value = (event.request.headers.get("Reason") or "") if event.request else ""
-    if not value.lower().startswith("q.850"):
-        return "NORMAL_CLEARING"
-    numbers = [
-        part.partition("=")[2] for part in value.split(";") if part.strip().lower().startswith("cause=")
-    ]
-    return _CAUSE_BY_NUMBER.get(numbers[0].strip() if numbers else "", "NORMAL_CLEARING")
-
-
-_CAUSE_BY_NUMBER: Final = {str(number): cause for cause, number in policy.Q850.items()}
+def _to_journal(dialog: Dialog) -> str:
+    """Return what a later process needs to end the leg."""
+    return msgspec.json.encode(DialogRecord.of(dialog)).decode()

@@ -6,6 +6,7 @@ joined through the relay after all.
 """
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -40,7 +41,7 @@ class LegControl(Protocol):
         """Hang up."""
         ...
 
-    def acknowledge_late(self, leg: EngineLeg, answer: bytes) -> None:
+    def acknowledge(self, leg: EngineLeg, answer: bytes) -> None:
         """Send the ACK that a late offer waits for."""
         ...
 
@@ -64,9 +65,15 @@ class Joins:
             return None
         if second.stage is Stage.ANSWERED:
             if first.media.must_narrow:
+                if not first.is_confirmed:
+                    first.when_confirmed = partial(self.join, first, second)
+                    return None
                 return self._legs.run(self._narrow(first, second), f"narrow {first.leg_id}")
             first.media.join()
             return self._legs.report_later(LegsJoined(first.leg_id, second.leg_id))
+        if not first.is_confirmed:
+            first.when_confirmed = partial(self.join, first, second)
+            return None
         assert first.dialog is not None
         offer = first.media.foreign(first.side, second.remote_offer)
         try:
@@ -114,7 +121,7 @@ class Joins:
             return  # one of them hung up meanwhile
         if not event.response.body:
             return self._legs.end_leg(first, "INCOMPATIBLE_DESTINATION")
-        self._legs.acknowledge_late(second, first.media.foreign(second.side, event.response.body))
+        self._legs.acknowledge(second, first.media.foreign(second.side, event.response.body))
         first.media.go_direct()
         self._legs.report(LegsJoined(first.leg_id, second.leg_id))
 
@@ -139,7 +146,7 @@ class Joins:
             _log.info("no common media", leg_id=second.leg_id, reason=str(error))
             return self._legs.end_leg(second, "INCOMPATIBLE_DESTINATION")
         if second.stage is Stage.ANSWERED_LATE and first.stage is Stage.ANSWERED:
-            self._legs.acknowledge_late(second, answer)
+            self._legs.acknowledge(second, answer)
             first.media.join()
             self._endpoint.flush()
             self._legs.report(LegsJoined(first.leg_id, second.leg_id))

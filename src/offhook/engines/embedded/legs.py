@@ -1,5 +1,6 @@
 """One leg inside the embedded engine: what it has on the wire, and how far it is."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from offhook.calls.commands import DialLeg
@@ -19,7 +20,7 @@ class Stage(StrEnum):
     INVITING = "inviting"
     """The INVITE is out; the core moves it on."""
     ANSWERED = "answered"
-    """The 200 is here and acknowledged."""
+    """The 200 is here; it is acknowledged once the journal has it."""
     ANSWERED_LATE = "answered_late"
     """The 200 brought an offer; its ACK waits for the join (RFC 3725 flow IV)."""
     ENDING = "ending"
@@ -32,16 +33,19 @@ class EngineLeg:
     """A leg that was dialled. `invite` and `dialog` are set as soon as the core has them."""
 
     __slots__ = (
+        "ack_body",
         "command",
         "dialog",
         "end_cause",
         "end_code",
         "invite",
+        "is_confirmed",
         "media",
         "offer",
         "remote_offer",
         "side",
         "stage",
+        "when_confirmed",
     )
 
     def __init__(self, command: DialLeg, media: CallMedia) -> None:
@@ -51,6 +55,12 @@ class EngineLeg:
         self.stage = Stage.PREPARING
         self.invite: ClientInvite | None = None
         self.dialog: Dialog | None = None
+        self.is_confirmed = False
+        """The journal holds the answer: from now on the far end may depend on us."""
+        self.ack_body: bytes | None = None
+        """What the ACK will carry that waits for that."""
+        self.when_confirmed: Callable[[], None] | None = None
+        """What else waits for that: a join by re-INVITE."""
         self.offer: SessionDescription | None = None
         """What our INVITE offers; None: it asks for one."""
         self.end_cause = ""

@@ -81,6 +81,10 @@ class SqliteJournal:
 
         self._writer.post(write)
 
+    async def durable(self) -> None:
+        """Return once every append before it is on the disk."""
+        await self._writer.run(_nothing, urgent=False)
+
     async def finish(
         self,
         call_id: str,
@@ -126,6 +130,10 @@ class SqliteJournal:
         """Return what is known of a call, in order."""
         rows = self._reader.execute(ENTRIES, (call_id,))
         return [JournalEntry(sequence=sequence, at=at, fact=fact) for sequence, at, fact in rows]
+
+
+def _nothing(connection: apsw.Connection) -> None:
+    """Write nothing; the group it is in is flushed all the same."""
 
 
 def _call(row: tuple[Any, ...]) -> StoredCall:

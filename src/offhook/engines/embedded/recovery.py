@@ -1,0 +1,156 @@
+"""Ends the legs that a process before this one left at far ends (decision 0008).
+
+An answered leg has its dialog in the journal: it gets the ACK again, the very same, and a BYE. Any other
+leg of the plan may have been rung: it gets the CANCEL of the INVITE it would have had. A far end that knows
+no such INVITE says 481; one that has answered meanwhile repeats its 200, which is hung up.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from offhook.calls.commands import EndLostLeg
+from offhook.calls.events import LegEnded, LegEvent
+from offhook.calls.model import EndpointPlan
+from offhook.kernel import Clock
+from offhook.sip.client_invite import branch_of
+from offhook.sip.commands import InviteRequest
+from offhook.sip.config import MAX_AUTH_ROUNDS
+from offhook.sip.dialogs import Dialog
+from offhook.sip.errors import RemoteMalformed
+from offhook.sip.events import DialogEnded, InviteEnded
+from offhook.sip.flows import Flow
+from offhook.sip.records import DialogRecord, InviteRecord
+
+from .identities import LegIdentities
+from .requests import bye_headers, invite_request, reason_of
+from .resolver import Unresolvable
+from .transports import SipEndpoint
+
+_log = structlog.get_logger("offhook.engine")
+
+Route = Callable[[EndpointPlan], Awaitable[Flow]]
+"""Tells where the first hop to an endpoint is. Raises Unresolvable, RemoteMalformed."""
+
+
+class Reporter(Protocol):
+    """What recovery needs of the engine."""
+
+    def report_later(self, event: LegEvent) -> None:
+        """Tell the call machine in a later turn of the loop."""
+        ...
+
+    def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run what has to wait."""
+        ...
+
+
+class LostLeg:
+    """A leg being ended; `context` of what the core does for it."""
+
+    __slots__ = ("command", "pending", "sip_code")
+
+    def __init__(self, command: EndLostLeg) -> None:
+        self.command = command
+        self.pending = 0
+        """INVITEs whose end the core has not told yet."""
+        self.sip_code = 0
+        """What showed that the far end knew the leg."""
+
+
+class Recovery:
+    """Performs EndLostLeg; every one is followed by one LegEnded."""
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        endpoint: SipEndpoint,
+        clock: Clock,
+        identities: LegIdentities,
+        route: Route,
+    ) -> None:
+        self._reporter = reporter
+        self._endpoint = endpoint
+        self._core = endpoint.core
+        self._clock = clock
+        self._identities = identities
+        self._route = route
+
+    def end(self, command: EndLostLeg) -> None:
+        """Begin to end a leg."""
+        lost = LostLeg(command)
+        dialog = self._resume_dialog(command)
+        if dialog is None:
+            self._reporter.run(self._cancel(lost), f"cancel {command.endpoint.leg_id}")
+            return
+        dialog.context = lost
+        now = self._clock.monotonic()
+        self._core.send_ack(dialog, b"", now, branch=self._identities.of(command.endpoint.leg_id).ack_branch)
+        self._core.bye(dialog, now, bye_headers(command.hangup_cause))
+
+    def _resume_dialog(self, command: EndLostLeg) -> Dialog | None:
+        if not command.dialog:
+            return None
+        try:
+            record = msgspec.json.decode(command.dialog, type=DialogRecord)
+        except msgspec.DecodeError as error:
+            _log.error("a dialog in the journal cannot be read", call_id=command.call_id, reason=str(error))
+            return None
+        return self._core.resume_dialog(record)
+
+    async def _cancel(self, lost: LostLeg) -> None:
+        """Cancel the INVITE of the plan, and those it may have become after a challenge."""
+        endpoint, cause = lost.command.endpoint, lost.command.hangup_cause
+        try:
+            flow = await self._route(endpoint)
+        except (Unresolvable, RemoteMalformed) as error:
+            _log.info("a lost leg has no address", leg_id=endpoint.leg_id, reason=str(error))
+            self._finish(lost, "")
+            return
+        request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
+        lost.pending = 1 + (MAX_AUTH_ROUNDS if endpoint.username else 0)
+        for cseq in range(1, lost.pending + 1):
+            now = self._clock.monotonic()
+            invite = self._core.resume_invite(_record_of(request, cseq), now)
+            invite.context = lost
+            self._core.cancel(invite, now, reason_of(cause))
+        self._endpoint.flush()
+
+    def on_invite_ended(self, lost: LostLeg, event: InviteEnded) -> None:
+        """Take the end of one INVITE."""
+        if not event.invite.is_unknown:
+            lost.sip_code = event.status
+        lost.pending -= 1
+        if lost.pending == 0:
+            self._finish(lost, event.reason)
+
+    def on_dialog_ended(self, lost: LostLeg, event: DialogEnded) -> None:
+        """Take the end of a dialog from the journal: our BYE was answered, or it crossed the peer's."""
+        lost.sip_code = 200
+        self._finish(lost, "")
+
+    def _finish(self, lost: LostLeg, reason: str) -> None:
+        command = lost.command
+        self._reporter.report_later(
+            LegEnded(command.endpoint.leg_id, command.hangup_cause, lost.sip_code, reason, by_peer=False)
+        )
+
+
+def _record_of(request: InviteRequest, cseq: int) -> InviteRecord:
+    return InviteRecord(
+        request_uri=request.request_uri,
+        from_=request.from_,
+        to=request.to,
+        call_id=request.call_id,
+        local_tag=request.local_tag,
+        cseq=cseq,
+        branch=branch_of(request.branch, cseq),
+        route_set=request.route_set,
+        contact=request.contact,
+        transport=request.flow.transport,
+        local_address=request.flow.local,
+        remote_address=request.flow.remote,
+        same_flow=request.same_flow,
+    )
