@@ -14,21 +14,27 @@ from .harness import Account, KazooClient, Server, Sipp
 from .harness.far_ends import (
     ANSWERS,
     ANSWERS_AFTER_CANCEL,
+    ASKS_THINGS,
     BROKEN_ANSWER,
     BROKEN_DESCRIPTION,
     BUSY,
     DECLINES,
     EARLY_MEDIA,
+    FORKED,
+    HANGS_UP_TWICE,
     MOVED,
+    NEVER_ANSWERS_BYE,
     NO_COMMON_CODEC,
     NO_DESCRIPTION,
     OVERLOADED,
     RINGS_FOR_EVER,
     SILENT,
+    TRYING_FOR_EVER,
     UNAVAILABLE,
     UNKNOWN,
     answers_after,
     answers_and_hangs_up,
+    refuses,
 )
 from .harness.scenario import Scenario
 
@@ -87,6 +93,23 @@ def hang_up_while_joined(account: Account, call_id: str) -> None:
 
 INCOMPATIBLE: Final = ("failed", "INCOMPATIBLE_DESTINATION", 200)
 
+REFUSALS: Final = {
+    400: ("failed", "NORMAL_TEMPORARY_FAILURE"),
+    403: ("rejected", "CALL_REJECTED"),
+    408: ("no_answer", "RECOVERY_ON_TIMER_EXPIRE"),
+    410: ("unreachable", "NUMBER_CHANGED"),
+    484: ("unreachable", "INVALID_NUMBER_FORMAT"),
+    488: ("failed", "INCOMPATIBLE_DESTINATION"),
+    500: ("failed", "NORMAL_TEMPORARY_FAILURE"),
+    502: ("failed", "NETWORK_OUT_OF_ORDER"),
+    504: ("failed", "RECOVERY_ON_TIMER_EXPIRE"),
+    600: ("busy", "USER_BUSY"),
+    604: ("unreachable", "NO_ROUTE_DESTINATION"),
+    606: ("failed", "INCOMPATIBLE_DESTINATION"),
+    699: ("failed", "NORMAL_UNSPECIFIED"),
+}
+"""Causes as KAZOO and FreeSWITCH name them; the outcomes are ours."""
+
 CASES: Final = [
     # --- the contact, rung second, does not take the call
     Case("busy", second("busy", "USER_BUSY", 486), contact=BUSY),
@@ -103,6 +126,11 @@ CASES: Final = [
         second("unreachable", "USER_NOT_REGISTERED", by="platform"),
         contact_number="1998",
     ),
+    *(
+        Case(f"refused with {code}", second(outcome, cause, code), contact=refuses(code))
+        for code, (outcome, cause) in REFUSALS.items()
+    ),
+    Case("only tries", second("no_answer", "NO_USER_RESPONSE", by="policy"), contact=TRYING_FOR_EVER),
     # --- the contact breaks the rules
     Case("no SDP in the 200", second(*INCOMPATIBLE, by="platform"), contact=NO_DESCRIPTION),
     Case("unreadable SDP", second(*INCOMPATIBLE, by="platform"), contact=BROKEN_DESCRIPTION),
@@ -158,6 +186,20 @@ CASES: Final = [
         "contact hangs up",
         second("connected", "NORMAL_CLEARING", 200),
         contact=answers_and_hangs_up(300),
+    ),
+    Case("hangs up twice", second("connected", "NORMAL_CLEARING", 200), contact=HANGS_UP_TWICE),
+    Case("asks things", second("connected", "NORMAL_CLEARING", 200), contact=ASKS_THINGS),
+    Case(
+        "answers as two phones",
+        ("connected", "", "", "api", "NORMAL_CLEARING", 0),
+        contact=FORKED,
+        act=hang_up_while_joined,
+    ),
+    Case(
+        "is gone when hung up",
+        first("connected", "NORMAL_CLEARING", 200),
+        extension=answers_and_hangs_up(700),
+        contact=NEVER_ANSWERS_BYE,
     ),
     *(
         Case(

@@ -21,6 +21,7 @@ from .scenario import (
     receive_invite,
     receive_response,
     refuse,
+    request,
     scenario,
 )
 
@@ -40,6 +41,9 @@ MOVED: Final = scenario(
 RINGS_FOR_EVER: Final = scenario("rings for ever", receive_invite(), RING, *END_BY_CANCEL)
 
 TIMER_B_MS: Final = 32_000
+TRYING_FOR_EVER: Final = scenario(
+    "says that it tries, and no more", receive_invite(), answer_invite(100, "Trying"), *END_BY_CANCEL
+)
 SILENT: Final = scenario("says nothing at all", receive_invite(), pause(TIMER_B_MS + 1000))
 
 EARLY_MEDIA: Final = scenario(
@@ -50,6 +54,60 @@ EARLY_MEDIA: Final = scenario(
     ANSWER,
     receive("ACK"),
     *END_BY_BYE,
+)
+FORKED: Final = scenario(
+    "answers twice, as two phones behind a forking proxy",
+    receive_invite(),
+    RING,
+    ANSWER,
+    receive("ACK"),
+    answer_invite(200, "OK", body=SDP, tag="second[call_number]"),
+    receive("ACK"),
+    *END_BY_BYE,
+    *END_BY_BYE,
+)
+HANGS_UP_TWICE: Final = scenario(
+    "hangs up, and once more when there is no dialog left",
+    receive_invite(),
+    RING,
+    ANSWER,
+    receive("ACK"),
+    pause(300),
+    hang_up(),
+    receive_response(200),
+    hang_up(cseq=2),
+    receive_response(481),
+)
+NEVER_ANSWERS_BYE: Final = scenario(
+    "is gone when it is hung up",
+    receive_invite(),
+    RING,
+    ANSWER,
+    receive("ACK"),
+    receive("BYE"),
+    pause(33_000),
+)
+ASKS_THINGS: Final = scenario(
+    "sends requests within the dialog",
+    receive_invite(),
+    RING,
+    ANSWER,
+    receive("ACK"),
+    pause(300),
+    request("INVITE", cseq=1, body=SDP.replace("sendrecv", "sendonly")),
+    receive_response(100, optional=True),
+    receive_response(200),
+    request("ACK", cseq=1),
+    request("OPTIONS", cseq=2),
+    receive_response(200),
+    request("MESSAGE", cseq=3),
+    receive_response(405),
+    request("INVITE", cseq=4, body="v=0\nm=audio none\n"),
+    receive_response(100, optional=True),
+    receive_response(488),
+    request("ACK", cseq=4),
+    hang_up(cseq=5),
+    receive_response(200),
 )
 REINVITED: Final = scenario(
     "answers, and agrees to send elsewhere",
@@ -111,6 +169,11 @@ BROKEN_ANSWER: Final = scenario(
     message("SIP/2.0 200 OK", ["Via:[$via]", "From:[$from]", "[last_Call-ID:]", "CSeq: many INVITE"], SDP),
     *END_BY_CANCEL,
 )
+
+
+def refuses(status: int, reason: str = "Refused") -> Scenario:
+    """Refuses with any status."""
+    return scenario(f"refuses with {status}", receive_invite(), *refuse(status, reason))
 
 
 def answers_and_hangs_up(after_ms: int = 0) -> Scenario:

@@ -121,16 +121,22 @@ def message(start: str, headers: Sequence[str], body: str, *, repeat: bool = Fal
 
 
 def answer_invite(
-    status: int, reason: str, *, body: str = "", headers: Sequence[str] = (), contact: str = ""
+    status: int,
+    reason: str,
+    *,
+    body: str = "",
+    headers: Sequence[str] = (),
+    contact: str = "",
+    tag: str = TAG,
 ) -> str:
-    """Answer the INVITE, whatever was received since."""
+    """Answer the INVITE, whatever was received since. Another tag makes it another branch of a fork."""
     contact = contact or "<sip:far@[local_ip]:[local_port];transport=[transport]>"
     return message(
         f"SIP/2.0 {status} {reason}",
         [
             "Via:[$via]",
             "From:[$from]",
-            f"To:[$to];tag={TAG}",
+            f"To:[$to];tag={tag}",
             "[last_Call-ID:]",
             "CSeq:[$cseq]",
             f"Contact: {contact}",
@@ -148,21 +154,28 @@ def answer_last(status: int = 200, reason: str = "OK", *, headers: Sequence[str]
     return message(f"SIP/2.0 {status} {reason}", [*fixed, contact, *headers], body)
 
 
-def hang_up() -> str:
-    """Send BYE in the dialog that the INVITE opened."""
+def request(method: str, *, cseq: int, body: str = "", headers: Sequence[str] = ()) -> str:
+    """Send a request in the dialog that the INVITE opened."""
     return message(
-        "BYE [next_url] SIP/2.0",
+        f"{method} [next_url] SIP/2.0",
         [
             "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]",
             f"From:[$to];tag={TAG}",
             "To:[$from]",
             "[last_Call-ID:]",
-            "CSeq: 1 BYE",
+            f"CSeq: {cseq} {method}",
+            "Contact: <sip:far@[local_ip]:[local_port];transport=[transport]>",
             "Max-Forwards: 70",
+            *headers,
         ],
-        "",
-        repeat=True,
+        body,
+        repeat=method != "ACK",
     )
+
+
+def hang_up(*, cseq: int = 1) -> str:
+    """Send BYE in the dialog that the INVITE opened."""
+    return request("BYE", cseq=cseq)
 
 
 def pause(milliseconds: int) -> str:
