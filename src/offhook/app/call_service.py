@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from offhook.calls import Call, CallState
@@ -92,6 +93,14 @@ class LiveCall:
     def view(self) -> CallView:
         """Return the call as it stands."""
         return view_of(self.call)
+
+    def told(self) -> CallView:
+        """Return the call as others may know it: a crash could still change an end that is not stored."""
+        view = self.view()
+        if self.call.state is CallState.ENDED and not self._is_stored():
+            view.state = _STATE_WORDS[CallState.ENDING]
+            view.times = msgspec.structs.replace(view.times, ended=0.0)
+        return view
 
     async def first_answered_or_ended(self) -> CallView:
         """Return once the first party answered (or sent early media that counts), or the call is over."""
@@ -240,7 +249,7 @@ class CallService:
         """Return a live or finished call of the account, or None."""
         live = self._calls.get(call_id)
         if live is not None:
-            return live.view() if live.call.plan.account_id == account_id else None
+            return live.told() if live.call.plan.account_id == account_id else None
         stored = await self._journal.call(account_id, call_id)
         return None if stored is None else view_of(await self._replayed(stored))
 

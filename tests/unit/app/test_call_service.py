@@ -330,6 +330,9 @@ def test_the_outcome_waits_for_a_disk_that_refuses_it(
         async with given_service(tmp_path, engine=PhonesThatAnswer(False), journal=journal) as (service, _):
             live = await service.place(two_party_plan())
             await service.hang_up(ACCOUNT, live.call_id, By.API)
+            told = await service.get(ACCOUNT, live.call_id)
+            assert told is not None
+            assert (told.state, told.times.ended) == ("ending", 0.0)
             assert (await live.ended()).ending is not None
             stored = await store.journal.call(ACCOUNT, live.call_id)
             assert stored is not None
