@@ -15,6 +15,8 @@ from offhook.app.auth import Auth
 from offhook.app.call_limits import CallLimits
 from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
+from offhook.app.call_stream import CallStreams
+from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
 from offhook.app.metrics import CallMetrics
 from offhook.app.passwords import Passwords
@@ -91,7 +93,9 @@ class Node:
             record=record_call,
             observe_accepted=metrics.accepted,
             observe_ended=metrics.ended,
+            observe_fact=lambda call, entry, fact: call_streams.note(call, entry, fact),
         )
+        call_streams = CallStreams(self.calls, store.journal)
         self._closing.callback(self._timers.stop)
         self._closing.push_async_callback(self.calls.stop)
         await self.calls.start()
@@ -123,6 +127,8 @@ class Node:
             ),
             calls=self.calls,
             call_requests=CallRequests(self.calls, planning, clock=clock),
+            call_streams=call_streams,
+            call_tokens=CallTokens(secret, clock=clock),
             registrations=registrations,
             clock=clock,
             random=random,
@@ -134,6 +140,7 @@ class Node:
         server = HttpServer(create_app(services), settings.http_host, settings.http_port)
         await server.start()
         self._closing.push_async_callback(server.stop)
+        self._closing.callback(call_streams.stop)  # first of all: the server waits for its answers
         self.http_address = server.address
 
     async def stop(self) -> None:

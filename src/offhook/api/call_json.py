@@ -1,9 +1,12 @@
 """A call as `/calls/{call_id}` shows it (design 2.2, 2.3)."""
 
+from offhook.app.call_service import view_of
+from offhook.app.call_stream import CallStep
 from offhook.app.planning import attempt, ending_keys, history_item
 from offhook.app.planning.records import MILESTONES
 from offhook.app.ports import CallView
-from offhook.calls.model import CallPlan, Ending, Leg
+from offhook.calls.events import CallBridged, LegDialed, LegOver, LegPickedUp, LegRang
+from offhook.calls.model import CallPlan, Ending, Leg, Times
 from offhook.directory.model import Json
 from offhook.kernel import iso8601_ms
 
@@ -24,11 +27,60 @@ def call_item(view: CallView) -> Json:
         "custom_application_vars": plan.custom_application_vars,
         "parties": [_party(plan, "first"), _party(plan, "second")],
         "legs": [leg_item(leg) for leg in view.legs],
-        "times": {name: iso8601_ms(at) for name in MILESTONES if (at := getattr(view.times, name))},
+        "times": times_item(view.times),
     }
     ending = final_ending(view)
     if ending is not None:
         item.update(ending_keys(ending, view.times))
+    return item
+
+
+def visitor_call_item(view: CallView) -> Json:
+    """Return what an anonymous visitor sees of its call: no realm, extension, address, ids or variables."""
+    plan = view.plan
+    item: Json = {
+        "id": plan.call_id,
+        "call_id": plan.call_id,
+        "kind": plan.kind,
+        "state": view.state,
+        "contact": plan.contact,
+        "parties": [{"party": name, "side": _side(plan, name)} for name in ("first", "second")],
+        "legs": [visitor_leg_item(leg) for leg in view.legs],
+        "times": times_item(view.times),
+    }
+    ending = final_ending(view)
+    if ending is not None:
+        item.update(ending_keys(ending, view.times))
+    return item
+
+
+def times_item(times: Times) -> Json:
+    """Return the milestones a call has passed."""
+    return {name: iso8601_ms(at) for name in MILESTONES if (at := getattr(times, name))}
+
+
+def step_item(step: CallStep, *, for_visitor: bool = False) -> Json:
+    """Return the data of one event of a call's stream: when, which leg, how the call stands after it."""
+    view, fact = view_of(step.call), step.fact
+    item: Json = {
+        "call_id": view.plan.call_id,
+        "sequence": step.sequence,
+        "type": step.tag,
+        "at": iso8601_ms(step.at),
+        "state": view.state,
+        "final": step.is_final,
+        "times": times_item(view.times),
+    }
+    shown = visitor_leg_item if for_visitor else leg_item
+    if isinstance(fact, LegDialed | LegRang | LegPickedUp | LegOver):
+        leg = step.call.legs.get(fact.leg_id)
+        if leg is not None:
+            item["leg"] = shown(leg)
+    elif isinstance(fact, CallBridged):
+        joined = (step.call.legs.get(fact.first_leg_id), step.call.legs.get(fact.second_leg_id))
+        item["legs"] = [shown(leg) for leg in joined if leg is not None]
+    elif view.ending is not None:
+        item.update(ending_keys(view.ending, view.times))
     return item
 
 
@@ -51,22 +103,40 @@ def leg_item(leg: Leg) -> Json:
         "to": endpoint.to_uri.removeprefix("sip:"),
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
-        "times": {
-            name: iso8601_ms(at)
-            for name, at in (
-                ("created", leg.created_at),
-                ("ringing", leg.ringing_at),
-                ("answered", leg.answered_at),
-                ("ended", leg.ended_at),
-            )
-            if at
-        },
+        "times": _leg_times(leg),
     }
-    if leg.ended_at:
-        item["hangup_cause"] = leg.hangup_cause
-        item["sip_code"] = leg.sip_code
-        item["sip_reason"] = leg.sip_reason
-    return item
+    return item | _leg_end(leg)
+
+
+def visitor_leg_item(leg: Leg) -> Json:
+    """Return what a visitor sees of a leg: whose it is and how it goes."""
+    item: Json = {
+        "party": leg.party.value,
+        "side": leg.side.value,
+        "state": leg.state.value,
+        "times": _leg_times(leg),
+    }
+    return item | _leg_end(leg)
+
+
+def _leg_times(leg: Leg) -> Json:
+    moments = {
+        "created": leg.created_at,
+        "ringing": leg.ringing_at,
+        "answered": leg.answered_at,
+        "ended": leg.ended_at,
+    }
+    return {name: iso8601_ms(at) for name, at in moments.items() if at}
+
+
+def _leg_end(leg: Leg) -> Json:
+    if not leg.ended_at:
+        return {}
+    return {"hangup_cause": leg.hangup_cause, "sip_code": leg.sip_code, "sip_reason": leg.sip_reason}
+
+
+def _side(plan: CallPlan, name: str) -> str:
+    return (plan.first if name == "first" else plan.second).side.value
 
 
 def _party(plan: CallPlan, name: str) -> Json:

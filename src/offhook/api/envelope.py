@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,15 +18,19 @@ from .request import Request
 
 Header = tuple[bytes, bytes]
 
+Stream = Callable[[Any, Any, Any], Awaitable[None]]
+"""Takes ASGI's scope, receive and send."""
+
 JSONP_NAME: Final = re.compile(r"[A-Za-z_$][\w$.]{0,63}\Z", re.ASCII)
 
 _ALLOW_HEADERS: Final = (
     b"content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, "
     b"if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match, "
-    b"authorization, x-request-id"
+    b"authorization, x-request-id, idempotency-key"
 )
 _EXPOSE_HEADERS: Final = (
-    b"content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, retry-after"
+    b"content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, retry-after, "
+    b"idempotent-replayed"
 )
 _PAST: Final = (b"expires", b"Fri, 01 Jan 1999 00:00:00 GMT")
 _JSON: Final = (b"content-type", b"application/json")
@@ -52,6 +56,8 @@ class Reply:
     body: bytes | None = None
     """Sent as it is, without envelope (CSV, text)."""
     content_type: str = "application/json"
+    stream: Stream | None = None
+    """Sends the body piece by piece, in place of `body`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,6 +67,8 @@ class Answer:
     status: int
     headers: list[Header]
     body: bytes
+    stream: Stream | None = None
+    """Sends the body after the headers; it never raises."""
 
 
 def document_reply(document: Document, data: Json | None = None, *, status: int = 200) -> Reply:
@@ -81,7 +89,7 @@ def render(request: Request, reply: Reply, *, node: str, now: float, methods: It
         headers = _headers(request, methods)
         headers.append((b"content-type", reply.content_type.encode()))
         headers += reply.headers
-        return Answer(reply.status, headers, reply.body)
+        return Answer(reply.status, headers, reply.body, reply.stream)
     data = _encoder.encode({} if reply.data is None else reply.data)
     revision = reply.revision
     if reply.is_list and reply.data:

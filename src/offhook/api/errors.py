@@ -8,14 +8,17 @@ import math
 from typing import Any, Final
 
 from offhook.app.accounts import AccountHasDescendants
+from offhook.app.call_stream import TooManyReaders
 from offhook.app.errors import (
     BadPageKey,
     CallRefused,
     Draining,
     Faults,
     InvalidDocument,
+    KeyReused,
     NotAllowed,
     RevisionConflict,
+    StillRunning,
     StorageLost,
     TooManyRequests,
     UnknownDocument,
@@ -40,6 +43,8 @@ WORDS: Final = {
     "bad_identifier": (404, "bad identifier"),
     "invalid_method": (405, "method not allowed"),
     "datastore_conflict": (409, "conflicting documents"),
+    "request_in_progress": (409, "the request with this Idempotency-Key has no answer yet"),
+    "idempotency_key_reused": (422, "this Idempotency-Key came with another request before"),
     "too_many_requests": (429, "too many requests"),
     "unspecified_fault": (500, "unspecified fault"),
     "account_has_descendants": (500, "account has descendants"),
@@ -49,6 +54,9 @@ WORDS: Final = {
     "draining": (503, "shutting down"),
 }
 """Family A: word → status and human message."""
+
+READERS_RETRY_S: Final = 5.0
+"""Readers of calls come and go within seconds."""
 
 
 class ApiError(Exception):
@@ -115,10 +123,16 @@ def from_app(error: OffhookError) -> ApiError:
             return fault("invalid_credentials")
         case NotAllowed():
             return fault("forbidden")
+        case TooManyReaders():
+            return fault("too_many_requests", text=str(error), retry_after_s=READERS_RETRY_S)
         case TooManyRequests():
             return fault("too_many_requests", retry_after_s=error.retry_after_s)
         case RevisionConflict():
             return fault("datastore_conflict")
+        case KeyReused():
+            return fault("idempotency_key_reused")
+        case StillRunning():
+            return fault("request_in_progress", retry_after_s=error.retry_after_s)
         case StorageLost():
             return fault("datastore_fault", retry_after_s=1.0)
         case BadPageKey():

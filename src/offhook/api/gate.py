@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from offhook.app.auth import ExpiredToken
+from offhook.app.call_tokens import CallPass
 from offhook.app.errors import WrongCredentials
 from offhook.app.limits import TokenBuckets
 from offhook.app.tokens import Principal
@@ -65,11 +66,14 @@ class Gate:
         except ClientGone:
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": _sized(answer)})
-        await send({"type": "http.response.body", "body": answer.body})
+        if answer.stream is None:
+            await send({"type": "http.response.body", "body": answer.body})
         label = request.route or NOT_ROUTED
         method = request.method if request.method in METHODS else NOT_ROUTED
         self._requests.labels(label, method, answer.status).inc()
         self._seconds.labels(label).observe(self._services.clock.monotonic() - began)
+        if answer.stream is not None:
+            await answer.stream(scope, receive, send)
 
     async def _answer(self, request: Request, receive: Any) -> Answer:
         route: Route | None = None
@@ -137,15 +141,20 @@ class Gate:
 
     async def _admit(self, request: Request, route: Route) -> None:
         """Find the caller and the account of the path, and take the tokens this costs."""
-        if route.access is not Access.OPEN:
+        if route.access is Access.CALL:
+            request.call_pass = self._call_pass(request)
+        if route.access is not Access.OPEN and request.call_pass is None:
             request.principal = await self._principal(request)
         principal = request.principal
         self._charge(request, route, principal)
-        if principal is None and route.access is Access.TOKEN:
+        is_anonymous = principal is None and request.call_pass is None
+        if is_anonymous and route.access in (Access.TOKEN, Access.CALL):
             raise fault("invalid_credentials")
         account_id = request.arguments.get("account_id")
         if account_id is not None:
             await self._enter_account(request, account_id, route.access)
+        if request.call_pass is not None and request.target.data.get("enabled", True) is False:
+            raise fault("invalid_credentials")
 
     def _charge(self, request: Request, route: Route, principal: Principal | None) -> None:
         self._take(request, principal.account_id if principal is not None else "", route.cost)
@@ -155,19 +164,27 @@ class Gate:
         request.tokens_taken = cost
         request.tokens_left = self._buckets.take(request.address, account_id, cost=cost, now=now)
 
+    def _call_pass(self, request: Request) -> CallPass | None:
+        """Return what the visitor's call token opens, if one was sent. Raises ExpiredToken, ApiError 403."""
+        token = request.text_value("call_token") or _token_of(request)
+        found = self._services.call_tokens.read(token) if token else None
+        if found is None:
+            return None
+        if self._services.call_tokens.is_expired(found):
+            raise ExpiredToken
+        if not found.opens(request.arguments["account_id"], request.arguments["call_id"]):
+            raise fault("forbidden")
+        return found
+
     async def _principal(self, request: Request) -> Principal | None:
         """Return the caller; the first place that holds a token decides (kazoo-behaviour 1.7)."""
-        header = request.headers
-        token = header.get("x-auth-token") or request.text_value("auth_token")
+        token = _token_of(request)
         if not token:
-            authorization = header.get("authorization") or request.text_value("authorization")
-            scheme, _, rest = authorization.strip().partition(" ")
-            if scheme.lower() == "basic":
-                return await self._basic(request, authorization)
-            token = rest.strip() if scheme.lower() == "bearer" else ""
-        if not token:
-            return None
-        return await self._services.auth.check(token, account_header=header.get("x-auth-account-id", ""))
+            authorization = _authorization_of(request)
+            is_basic = authorization[:6].lower() == "basic "
+            return await self._basic(request, authorization) if is_basic else None
+        account_header = request.headers.get("x-auth-account-id", "")
+        return await self._services.auth.check(token, account_header=account_header)
 
     async def _basic(self, request: Request, authorization: str) -> Principal | None:
         auth, credentials = self._services.auth, authorization.strip()
@@ -214,8 +231,21 @@ class Gate:
             reply.status = 201 if reply.location or not is_tunnelled else 200
 
 
+def _token_of(request: Request) -> str:
+    """Return the token a request carries, from the first place that holds one; empty if none does."""
+    token = request.headers.get("x-auth-token") or request.text_value("auth_token")
+    if token:
+        return token
+    scheme, _, rest = _authorization_of(request).partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else ""
+
+
+def _authorization_of(request: Request) -> str:
+    return (request.headers.get("authorization") or request.text_value("authorization")).strip()
+
+
 def _sized(answer: Answer) -> list[tuple[bytes, bytes]]:
-    if answer.status not in WITHOUT_BODY:
+    if answer.status not in WITHOUT_BODY and answer.stream is None:
         answer.headers.append((b"content-length", str(len(answer.body)).encode()))
     return answer.headers
 

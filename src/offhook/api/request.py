@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from offhook.app.call_tokens import CallPass
 from offhook.app.tokens import Principal
 from offhook.directory.model import Document, Json
 
@@ -41,6 +42,7 @@ class Request:
         "account_id",
         "address",
         "arguments",
+        "call_pass",
         "data",
         "envelope",
         "headers",
@@ -79,6 +81,8 @@ class Request:
         self.envelope: Json = {}
         self.data: Json = {}
         self.principal: Principal | None = None
+        self.call_pass: CallPass | None = None
+        """What opened the call of the path, if it was a visitor's call token."""
         self.account_id = ""
         self.account: Document | None = None
         self.is_foreign = False

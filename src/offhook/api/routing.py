@@ -23,6 +23,8 @@ class Access(Enum):
     """Only with a valid token that reaches the account of the path."""
     OPEN = "open"
     """Anybody; a token is not even looked at (logins)."""
+    CALL = "call"
+    """With a token as above, or with the call token of the one call in the path."""
     OPTIONAL = "optional"
     """The endpoint decides, by the document, what an anonymous caller may do."""
 

@@ -6,6 +6,8 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from .connections import HttpConnection
+
 BACKLOG = 2048
 """Connections the kernel keeps while the loop is busy."""
 
@@ -17,7 +19,7 @@ class HttpServer:
         self._address = (host, port)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=HttpConnection,
             ws="none",
             lifespan="off",
             access_log=False,

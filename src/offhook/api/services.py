@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from offhook.app.accounts import Accounts
 from offhook.app.auth import Auth
 from offhook.app.call_requests import CallRequests
+from offhook.app.call_stream import CallStreams
+from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
 from offhook.app.ports import Calls, Registrations, Store
 from offhook.kernel import Clock, Random
@@ -36,6 +38,8 @@ class ApiServices:
     calls: Calls
     call_requests: CallRequests
     """Plans and places connects and quickcalls."""
+    call_streams: CallStreams
+    call_tokens: CallTokens
     registrations: Registrations
     clock: Clock
     random: Random

@@ -23,7 +23,7 @@ def ring_bound_s(plan: CallPlan) -> float:
 async def wait_with_client(request: Request, waiting: Coroutine[Any, Any, T], *, bound_s: float) -> T | None:
     """Return what `waiting` gives, or None after bound_s. Raises ClientGone if the client leaves before."""
     work = asyncio.ensure_future(waiting)
-    gone = asyncio.ensure_future(_client_gone(request))
+    gone = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait({work, gone}, timeout=bound_s, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
@@ -37,9 +37,10 @@ async def wait_with_client(request: Request, waiting: Coroutine[Any, Any, T], *,
         await asyncio.gather(work, gone, return_exceptions=True)
 
 
-async def _client_gone(request: Request) -> None:
+async def until_gone(receive: Any) -> None:
+    """Return when the client has closed the connection; receive is ASGI's."""
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             return
 

@@ -36,13 +36,25 @@ from offhook.calls.events import (
 from offhook.calls.model import By, CallPlan
 from offhook.calls.replay import replay
 from offhook.delivery import OutboxRow
-from offhook.kernel import Clock, Timer, iso8601_ms
+from offhook.kernel import Clock, Timer
 
 from .call_limits import CallLimits
 from .channel_events import ChannelEvents
 from .errors import AlreadyFinal, Draining, StorageLost
 from .outbox import NO_OUTBOX, CallOutbox
-from .ports import CallView, Engine, IdempotencyClaim, Journal, JournalEntry, Json, StoredCall, Timers
+from .ports import (
+    CallSoFar,
+    CallView,
+    Engine,
+    IdempotencyClaim,
+    Journal,
+    JournalEntry,
+    Json,
+    StoredCall,
+    Timers,
+    TraceLine,
+)
+from .timeline import leg_ids, timeline_of
 
 _log = structlog.get_logger("offhook.calls")
 
@@ -75,10 +87,12 @@ The call is as the whole input left it: several facts of one input see the same 
 class LiveCall:
     """One call in execution. Made by CallService.place."""
 
-    __slots__ = ("_answered", "_ended", "call", "sequence", "timers")
+    __slots__ = ("_answered", "_ended", "call", "entries", "sequence", "timers")
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        self.entries: list[JournalEntry] = []
+        """As given to the journal, which may not have written the last of them yet."""
         self.sequence = 0
         """Of the last journal entry; `accepted` is 0."""
         self.timers: dict[str, Timer] = {}
@@ -272,6 +286,13 @@ class CallService:
             return None
         return live.call.plan.interaction_id
 
+    def so_far(self, account_id: str, call_id: str) -> CallSoFar | None:
+        """Return a live call with every entry until this instant, or None."""
+        live = self._calls.get(call_id)
+        if live is None or live.call.plan.account_id != account_id:
+            return None
+        return CallSoFar(live.call.plan, live.call.times.accepted, tuple(live.entries))
+
     def count(self) -> int:
         """Return how many calls are live on this node."""
         return len(self._calls)
@@ -281,27 +302,16 @@ class CallService:
         stored = await self._journal.call(account_id, call_id)
         if stored is None:
             return None
-        entries = await self._journal.entries(call_id)
-        lines: list[tuple[float, Json]] = [(stored.accepted_at, {"what": "accepted"})]
-        for entry in entries:
-            fact = decode_fact(entry.fact)
-            lines.append((entry.at, {"what": _tag(fact), "sequence": entry.sequence} | _fields(fact)))
-        for leg_id in _leg_ids(stored.plan):
-            lines += [
-                (
-                    line.at,
-                    {
-                        "what": "sip",
-                        "leg_id": leg_id,
-                        "direction": "out" if line.outgoing else "in",
-                        "message": line.summary,
-                        "peer": line.peer,
-                    },
-                )
-                for line in self._engine.trace(leg_id)
-            ]
-        lines.sort(key=lambda line: line[0])
-        return [{"at": iso8601_ms(at)} | line for at, line in lines]
+        traces = [(leg_id, self._engine.trace(leg_id)) for leg_id in leg_ids(stored.plan)]
+        return timeline_of(stored, await self._journal.entries(call_id), traces)
+
+    async def signalling(self, account_id: str, call_id: str) -> list[TraceLine] | None:
+        """Return the messages of all legs that are still remembered, in order."""
+        stored = await self._journal.call(account_id, call_id)
+        if stored is None:
+            return None
+        lines = [line for leg_id in leg_ids(stored.plan) for line in self._engine.trace(leg_id)]
+        return sorted(lines, key=lambda line: line.at)
 
     # --- the engine's side --------------------------------------------------------------------------
 
@@ -337,6 +347,7 @@ class CallService:
             else:
                 live.sequence += 1
                 entry = JournalEntry(sequence=live.sequence, at=at, fact=encode_fact(output))
+                live.entries.append(entry)
                 events = self._channel_events.take(live.call, at, output)
                 rows = self._outbox.rows(events)
                 self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
@@ -449,9 +460,11 @@ class CallService:
         entries = await self._journal.entries(plan.call_id)
         facts = [(entry.at, decode_fact(entry.fact)) for entry in entries]
         live = LiveCall(replay(plan, stored.accepted_at, facts))
+        live.entries = list(entries)
         live.sequence = entries[-1].sequence if entries else 0
         self._calls[plan.call_id] = live
         dialogs = {fact.leg_id: fact.dialog for _, fact in facts if isinstance(fact, LegPickedUp)}
+        self._channel_events.resume(plan.call_id, facts)
         at = self._clock.epoch()
         self._carry_out(live, live.call.recover(dialogs, at), at)
         _log.warning("call taken up after a crash", call_id=plan.call_id)
@@ -479,18 +492,3 @@ def view_of(call: Call) -> CallView:
         ending=call.ending,
         first_hangup_cause=call.ending.hangup_cause if first_failed and call.ending else "",
     )
-
-
-def _leg_ids(plan: CallPlan) -> list[str]:
-    steps = plan.first.steps + plan.second.steps
-    return [endpoint.leg_id for step in steps for endpoint in step.endpoints]
-
-
-def _tag(fact: Fact) -> str:
-    return str(fact.__struct_config__.tag)
-
-
-def _fields(fact: Fact) -> Json:
-    if isinstance(fact, CallEnded):
-        return {name: str(getattr(fact.ending, name)) for name in ("outcome", "party", "by", "hangup_cause")}
-    return {name: getattr(fact, name) for name in fact.__struct_fields__ if name != "dialog"}

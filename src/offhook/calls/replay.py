@@ -7,23 +7,32 @@ from .events import CallBridged, CallEnded, Fact, LegDialed, LegOver, LegPickedU
 from .model import CallPlan, EndpointPlan, Leg, LegState, Party, Side
 
 
-def replay(plan: CallPlan, accepted_at: float, entries: Iterable[tuple[float, Fact]]) -> Call:
-    """Return the call as its facts tell it. It can be looked at, not executed.
+class Replay:
+    """A call that grows fact by fact. `call` can be looked at, not executed."""
 
-    entries are (Unix seconds, fact) in order. Facts about legs that the plan does not know are skipped.
-    """
-    call = Call(plan, accepted_at)
-    endpoints = _endpoints(plan)
-    for at, fact in entries:
+    def __init__(self, plan: CallPlan, accepted_at: float) -> None:
+        self.call = Call(plan, accepted_at)
+        self._endpoints = _endpoints(plan)
+
+    def note(self, at: float, fact: Fact) -> None:
+        """Take the next fact (at in Unix seconds); one about a leg that the plan does not know is skipped."""
+        call = self.call
         if isinstance(fact, CallEnded):
             _note_end(call, fact, at)
         elif isinstance(fact, CallBridged):
             _note_bridge(call, at)
         elif isinstance(fact, LegDialed):
-            _note_dialed(call, endpoints, fact, at)
+            _note_dialed(call, self._endpoints, fact, at)
         elif (leg := call.legs.get(fact.leg_id)) is not None:
             _note_leg(call, leg, fact, at)
-    return call
+
+
+def replay(plan: CallPlan, accepted_at: float, entries: Iterable[tuple[float, Fact]]) -> Call:
+    """Return the call as its facts tell it: entries are (Unix seconds, fact) in order."""
+    growing = Replay(plan, accepted_at)
+    for at, fact in entries:
+        growing.note(at, fact)
+    return growing.call
 
 
 def _endpoints(plan: CallPlan) -> dict[str, EndpointPlan]:
@@ -69,6 +78,7 @@ def _note_first_ring(call: Call, leg: Leg, at: float) -> None:
 def _note_answer(call: Call, leg: Leg, at: float) -> None:
     if leg.party is Party.FIRST:
         call.first, call.times.first_answered = leg, at
+        call.state = CallState.RINGING_SECOND  # a call with nobody to ring there ends at the same instant
     else:
         call.second, call.state = leg, CallState.JOINING
 

@@ -20,12 +20,14 @@ from offhook.app.auth import Auth
 from offhook.app.call_limits import CallLimits
 from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
+from offhook.app.call_stream import CallStreams
+from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
 from offhook.app.ports import Registration, TraceLine
 from offhook.app.timers import LoopTimers
-from offhook.calls.commands import DialLeg, EngineCommand, HangUpLeg, JoinLegs
+from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpLeg, JoinLegs
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
 from offhook.kernel import Clock
 from offhook.stores.sqlite import SqliteStore
@@ -83,8 +85,16 @@ class Phones:
                 soon(self.report, LegAnswered(leg_id, "PCMU"))
         elif isinstance(command, JoinLegs):
             soon(self.report, LegsJoined(command.first_leg_id, command.second_leg_id))
+        elif isinstance(command, EndLostLeg):
+            soon(self.report, LegEnded(command.endpoint.leg_id, "CRASH", 487))
         elif isinstance(command, HangUpLeg) and not self.stubborn:
             soon(self.report, LegEnded(command.leg_id, command.hangup_cause, 200))
+
+    def report_answer(self, user: str) -> None:
+        """Let a silent phone answer."""
+        for command in self.dialed:
+            if command.endpoint.request_uri.startswith(f"sip:{user}@"):
+                self.report(LegAnswered(command.endpoint.leg_id, "PCMU"))
 
     def give_up(self) -> None:
         """Let go of the legs that were to be hung up."""
@@ -188,7 +198,9 @@ class ApiNode:
         self.calls = CallService(
             engine=self.phones, journal=self.store.journal, timers=self.timers, clock=clock,
             limits=limits or CallLimits(calls_max=0, calls_per_second=0), record=record_call,
+            observe_fact=lambda call, entry, fact: self.call_streams.note(call, entry, fact),
         )  # fmt: skip
+        self.call_streams = CallStreams(self.calls, self.store.journal)
         await self.calls.start()
         planning = Planning(
             documents=self.store.documents, registrations=self.registered.bindings, random=random,
@@ -200,6 +212,7 @@ class ApiNode:
                 self.store, documents, clock=clock, random=random, master_account_id=master.account_id
             ),
             calls=self.calls, call_requests=CallRequests(self.calls, planning, clock=clock),
+            call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
             registrations=self.registered, clock=clock, random=random, settings=settings,
             unready=lambda: self.why_unready,
         )  # fmt: skip
@@ -212,6 +225,11 @@ class ApiNode:
     async def _stop(self) -> None:
         self.phones.give_up()
         await self.calls.stop()
+        self.timers.stop()
+        await self.store.close()
+
+    async def crash(self) -> None:
+        """Lose the process, but for what the store has taken."""
         self.timers.stop()
         await self.store.close()
 

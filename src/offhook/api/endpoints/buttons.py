@@ -4,19 +4,19 @@ from typing import Final
 
 import msgspec
 
-from offhook.api import audit
 from offhook.api.call_json import answered_item, attempt_item
 from offhook.api.envelope import Reply
 from offhook.api.errors import fault
 from offhook.api.lists import listing_reply, page_of, time_range
+from offhook.api.placing import CallAnswers, CallPlacing
 from offhook.api.request import Request
 from offhook.api.routing import Access, Route
-from offhook.api.waiting import first_party
-from offhook.app.planning import ConnectRequest, read_connect
-from offhook.app.ports import Listing, Page
+from offhook.api.services import ApiServices
+from offhook.app.planning import ConnectRequest, Planned, read_connect
+from offhook.app.ports import CallView, Listing, Page
 from offhook.directory.model import Document, Json
 
-from .collections import ACCOUNT_ITEM, Collection, call_location, picked
+from .collections import ACCOUNT_ITEM, Collection, call_location, picked, visitors_key
 
 SUMMARY: Final = ("name", "extension")
 
@@ -26,6 +26,10 @@ class Buttons(Collection):
 
     type = "clicktocall"
     noun = "clicktocall"
+
+    def __init__(self, services: ApiServices) -> None:
+        super().__init__(services)
+        self._placing = CallPlacing(services)
 
     def summary(self, document: Document) -> Json:
         """Return a list item."""
@@ -59,13 +63,18 @@ class Buttons(Collection):
         )
         if request.is_true("dry_run"):
             return await self._dry_run(request, button, wanted)
-        placed = await self.services.call_requests.connect(request.target, button, wanted)
-        audit.call_requested(request, placed.plan)
-        location = call_location(request, placed.plan)
-        if wanted.blocking:
-            view = await first_party(self.services.calls, request, placed.plan, placed.live)
-            return Reply(data=answered_item(view), location=location)
-        return Reply(data=placed.answer, status=202, revision=button.revision, location=location)
+
+        def accepted(planned: Planned) -> Reply:
+            data = planned.answer | visitors_key(self.services, request, planned.plan, button)
+            location = call_location(request, planned.plan)
+            return Reply(data=data, status=202, revision=button.revision, location=location)
+
+        return await self._placing.answer(
+            request,
+            button,
+            lambda asked: self.services.call_requests.connect(request.target, button, wanted, asked),
+            CallAnswers(accepted=accepted, reached=_reached if wanted.blocking else None),
+        )
 
     async def _dry_run(self, request: Request, button: Document, wanted: ConnectRequest) -> Reply:
         """Answer with the plan; no packet leaves, nothing is counted."""
@@ -96,3 +105,9 @@ class Buttons(Collection):
             Route(f"{item}/history", {"GET": self.history}),
             Route(f"{item}/connect", {"GET": self.connect, "POST": self.connect}, Access.OPTIONAL),
         ]
+
+
+def _reached(view: CallView, accepted: Reply) -> Reply:
+    """Return what a blocking connect says: the attempt's history item."""
+    key = {name: accepted.data[name] for name in ("call_token",) if name in accepted.data}
+    return Reply(data=answered_item(view) | key, location=accepted.location)

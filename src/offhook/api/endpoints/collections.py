@@ -131,6 +131,14 @@ def call_location(request: Request, plan: CallPlan) -> str:
     return f"/v2/accounts/{request.account_id}/calls/{plan.call_id}"
 
 
+def visitors_key(services: ApiServices, request: Request, plan: CallPlan, asked: Document) -> Json:
+    """Return the call token for a visitor who pressed a button or dialled, and nothing for other callers."""
+    if not request.is_visitor:
+        return {}
+    sees_request = asked.data.get("expose_request") is True
+    return {"call_token": services.call_tokens.issue(plan, sees_request=sees_request)}
+
+
 def picked(document: Document, names: tuple[str, ...], defaults: Mapping[str, Any] | None = None) -> Json:
     """Return a summary: the id and those keys the document has."""
     data = document.data

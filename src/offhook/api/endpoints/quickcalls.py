@@ -1,21 +1,23 @@
 """Quickcalls of devices and users (kazoo-behaviour 6)."""
 
+from collections.abc import Callable
 from typing import Final
 
-from offhook.api import audit
 from offhook.api.envelope import Reply
 from offhook.api.errors import ApiError, fault
+from offhook.api.placing import CallAnswers, CallPlacing
 from offhook.api.request import Request
 from offhook.api.routing import Access, Route
 from offhook.api.services import ApiServices
-from offhook.api.waiting import first_party
-from offhook.app.planning import QuickcallRequest, quickcall_failure, read_quickcall
+from offhook.app.planning import Planned, QuickcallRequest, quickcall_failure, read_quickcall
 from offhook.app.ports import CallView
 from offhook.directory.model import Document
 
-from .collections import ACCOUNT_ITEM, call_location
+from .collections import ACCOUNT_ITEM, call_location, visitors_key
 
 OPEN_FLAG: Final = "allow_anonymous_quickcalls"
+
+Reached = Callable[[CallView, Reply], Reply | ApiError]
 
 
 class Quickcalls:
@@ -24,41 +26,46 @@ class Quickcalls:
     def __init__(self, services: ApiServices, type: str) -> None:
         self._services = services
         self._type = type
+        self._placing = CallPlacing(services)
 
     async def start(self, request: Request) -> Reply:
         """GET: 202 at once."""
-        endpoint, wanted = await self._wanted(request)
-        if request.is_true("dry_run"):
-            return await self._dry_run(request, endpoint, wanted)
-        placed = await self._services.call_requests.quickcall(request.target, endpoint, wanted)
-        audit.call_requested(request, placed.plan)
-        return Reply(
-            data=placed.answer,
-            status=202,
-            revision=endpoint.revision,
-            location=call_location(request, placed.plan),
-        )
+        return await self._answer(request, None)
 
     async def start_and_wait(self, request: Request) -> Reply:
         """POST: 202 once a device has answered, 500 if none did (never the device document: ODDITY-29)."""
+        return await self._answer(request, lambda view, accepted: self._reached(request, view, accepted))
+
+    async def _answer(self, request: Request, reached: Reached | None) -> Reply:
         endpoint, wanted = await self._wanted(request)
         if request.is_true("dry_run"):
             return await self._dry_run(request, endpoint, wanted)
-        placed = await self._services.call_requests.quickcall(request.target, endpoint, wanted)
-        audit.call_requested(request, placed.plan)
-        view = await first_party(self._services.calls, request, placed.plan, placed.live)
+
+        def accepted(planned: Planned) -> Reply:
+            data = planned.answer | visitors_key(self._services, request, planned.plan, endpoint)
+            location = call_location(request, planned.plan)
+            return Reply(data=data, status=202, revision=endpoint.revision, location=location)
+
+        return await self._placing.answer(
+            request,
+            endpoint,
+            lambda asked: self._services.call_requests.quickcall(request.target, endpoint, wanted, asked),
+            CallAnswers(accepted=accepted, reached=reached),
+        )
+
+    def _reached(self, request: Request, view: CallView, accepted: Reply) -> Reply | ApiError:
         if view.ending is not None and not view.times.first_answered:
-            raise self._failed(request, placed.answer, view)
+            return self._failed(request, accepted.data, view)
         answered = [leg.leg_id for leg in view.legs if leg.answered_at]
         return Reply(
             data={
-                **placed.answer,
+                **accepted.data,
                 "application_response": "SUCCESS",
-                "answered_call_id": answered[0] if answered else placed.plan.call_id,
+                "answered_call_id": answered[0] if answered else view.plan.call_id,
             },
             status=202,
-            revision=endpoint.revision,
-            location=call_location(request, placed.plan),
+            revision=accepted.revision,
+            location=accepted.location,
         )
 
     async def _wanted(self, request: Request) -> tuple[Document, QuickcallRequest]:
