@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from offhook.kernel import Timer
 
-from .client_request import STATUS_OF_CAUSE, ClientRequest
+from .client_cancel import ClientCancel
+from .client_request import STATUS_OF_CAUSE
 from .commands import EndReason, HeaderLines, InviteRequest
 from .config import MAX_FORK_DIALOGS
 from .credentials import Login, answer_to_challenge
 from .dialogs import Dialog, DialogState, contact_of
 from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress
-from .message import Headers, Request, Response
+from .message import Request, Response
 from .transaction_tables import Input, State
 from .transactions import ClientTransaction
 
@@ -135,6 +136,9 @@ class ClientInvite:
         """No final answer: give up, but clean up after a late 2xx for as long as one may come."""
         self._side.watch_for_stray(self, transaction.branch, now)
         self._drop_early()
+        if cause is EndCause.TRANSPORT and not self._cancel_sent:
+            self._cancel_sent = True  # it may have arrived, before its connection was lost
+            self._new_cancel(transaction).start_anew(now)
         if self._surplus == 0:
             self._end(STATUS_OF_CAUSE[cause], cause)
 
@@ -251,21 +255,15 @@ class ClientInvite:
         if self._cancel_sent or self.transaction.state is not State.PROCEEDING:
             return
         self._cancel_sent = True
-        core = self._side.core
-        request = ClientRequest(
-            core, self._build_cancel, self._on_cancel_done, flow=self.transaction.flow, login=None
-        )
-        request.start(now, branch=self.transaction.branch)
-        self._abandon_after(core.config.give_up, now)
+        self._new_cancel(self.transaction).start(now)
+        self._abandon_after(self._side.core.config.give_up, now)
 
-    def _on_cancel_done(
-        self,
-        request: ClientRequest,
-        status: int,
-        response: Response | None,
-        cause: EndCause | None,
-        now: float,
-    ) -> None:
+    def _new_cancel(self, transaction: ClientTransaction) -> ClientCancel:
+        return ClientCancel(
+            self._side.core, self._sent, transaction, self._cancel_reason, self._on_cancel_done
+        )
+
+    def _on_cancel_done(self, status: int, cause: EndCause | None, now: float) -> None:
         """Wait no longer than a 2xx repeats for an INVITE that the far end does not know.
 
         A server that has answered may know the INVITE no more, but then it repeats its 2xx (13.3.1.4).
@@ -282,18 +280,6 @@ class ClientInvite:
         self._abandon_timer = self._side.core.wheel.start(
             now + delay, partial(self._abandon, self.transaction)
         )
-
-    def _build_cancel(self, authorization: HeaderLines) -> Request:
-        """Return the CANCEL: the INVITE's Request-URI, Route, From, To, Call-ID and CSeq number (9.1)."""
-        invite = self._sent
-        headers = Headers()
-        for name in ("Max-Forwards", "Route", "From", "To", "Call-ID"):
-            for line in invite.headers.lines(name):
-                headers.add(name, line)
-        headers.add("CSeq", f"{self.cseq} CANCEL")
-        if self._cancel_reason is not None:
-            headers.add("Reason", str(self._cancel_reason))
-        return Request("CANCEL", invite.uri, headers)
 
     def _abandon(self, transaction: ClientTransaction, now: float) -> None:
         if transaction.state in (State.CALLING, State.PROCEEDING):

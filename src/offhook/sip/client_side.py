@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from .client_invite import ClientInvite
 from .client_reinvite import ClientReinvite
 from .client_request import ClientRequest
 from .commands import HeaderLines, InviteRequest, OutgoingRequest
+from .config import RECONNECT_PAUSES
 from .core_state import CALL_ID_HEX, CoreState, with_content
 from .credentials import Login
 from .dialogs import Dialog, DialogState
@@ -16,9 +16,6 @@ from .errors import LocalDialogOver, LocalOverload
 from .events import DialogEndReason, EndCause, ResponseReceived
 from .message import Request, Response
 from .records import DialogRecord, InviteRecord
-
-BYE_PAUSES: Final = (0, 1, 2, 4, 8)
-"""In T1, before each new connection that a BYE is sent over: 7.5 s, in which a proxy or a phone is back."""
 
 
 class ClientSide:
@@ -149,7 +146,7 @@ class ClientSide:
         if cause is EndCause.TIMEOUT:
             reason = DialogEndReason.TIMEOUT if reason is DialogEndReason.BYE else reason
         elif cause is EndCause.TRANSPORT:
-            if dialog.lost_byes < len(BYE_PAUSES):
+            if dialog.lost_byes < len(RECONNECT_PAUSES):
                 self._send_bye_anew(dialog, headers, reason, now)
                 return
             reason = DialogEndReason.TRANSPORT if reason is DialogEndReason.BYE else reason
@@ -161,7 +158,7 @@ class ClientSide:
         self, dialog: Dialog, headers: HeaderLines, reason: DialogEndReason, now: float
     ) -> None:
         """The connection of a BYE is lost: send it over a new one, at once or after a pause."""
-        pause = BYE_PAUSES[dialog.lost_byes] * self.core.config.t1
+        pause = RECONNECT_PAUSES[dialog.lost_byes] * self.core.config.t1
         dialog.leave_connection()
 
         def send(now: float) -> None:

@@ -12,6 +12,9 @@ MAX_FORK_DIALOGS: Final = 16
 MAX_AUTH_ROUNDS: Final = 2
 """One answer to a challenge, and one more if the nonce was stale. A third would loop for ever."""
 
+RECONNECT_PAUSES: Final = (0, 1, 2, 4, 8)
+"""In T1, before each new connection that a CANCEL or BYE is sent over: 7.5 s, in which a proxy is back."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserAgentConfig:

@@ -346,6 +346,37 @@ def test_cancelling_twice_or_too_late_does_nothing(wire: Wire) -> None:
     wire.one(InviteEnded)
 
 
+def test_a_cancel_whose_connection_is_lost_goes_over_a_new_one(wire: Wire) -> None:
+    stream = Flow("tcp", US, THEM, "tcp-1")
+    invite = given_invite(wire, flow=stream)
+    wire.answer(wire.last("INVITE"), 180, flow=stream)
+    wire.core.cancel(invite, wire.now)
+    wire.settle()
+    wire.core.flow_failed(stream, wire.now)
+    wire.wait(0.1)
+    assert len(wire.requests("CANCEL")) == 2
+    assert wire.sent_flows[-1] == Flow("tcp", US, THEM)
+    assert wire.requests("CANCEL")[0].via.branch == wire.requests("CANCEL")[1].via.branch
+    wire.answer(wire.last("CANCEL"), 200)
+    wire.answer(wire.last("INVITE"), 487)
+    assert wire.one(InviteEnded).cause is EndCause.CANCELED
+    assert_clean(wire)
+
+
+def test_an_invite_whose_connection_is_lost_may_have_arrived_and_is_cancelled(wire: Wire) -> None:
+    stream = Flow("tcp", US, THEM)
+    given_invite(wire, flow=stream)
+    wire.core.flow_failed(stream, wire.now)
+    wire.settle()
+    assert wire.one(InviteEnded).cause is EndCause.TRANSPORT
+    for _ in range(5):
+        wire.core.flow_failed(stream, wire.now)
+        wire.wait(4.1)
+    assert len(wire.requests("CANCEL")) == 6
+    wire.core.flow_failed(stream, wire.now)
+    assert_clean(wire)
+
+
 def test_progress_is_not_told_after_cancel(wire: Wire) -> None:
     invite = given_ringing(wire)
     wire.core.cancel(invite, wire.now)
