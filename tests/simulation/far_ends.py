@@ -1,0 +1,335 @@
+"""The far ends of a world: one phone (or carrier) per leg, on a real user agent core, following a script.
+
+A far end has its own address, so that it knows by itself which leg it is, whoever made the plan. It remembers
+what it saw and did: the judge compares that with the outcome.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from offhook.sip.config import UserAgentConfig
+from offhook.sip.dialogs import Dialog
+from offhook.sip.events import (
+    AckReceived,
+    Cancelled,
+    DialogEnded,
+    ReinviteAnswered,
+    RequestReceived,
+    SipEvent,
+)
+from offhook.sip.flows import Flow
+from offhook.sip.message import Request, parse_message, response_to, serialize
+from offhook.sip.transactions import ServerTransaction
+from offhook.sip.user_agent import UserAgentCore
+
+from .network import NODE, Network
+from .virtual_time import Address, Agenda, SeededRandom
+
+MEDIA_PORT: Final = 4000
+
+_ORIGIN = re.compile(rb"c=IN IP4 ([0-9.]+)")
+_AUDIO = re.compile(rb"m=audio (\d+)")
+_CALL_ID = re.compile(rb"\r\nCall-ID: ([^\r]+)")
+
+
+class Script(msgspec.Struct, kw_only=True):
+    """What a far end does when it is rung. Seconds count from the INVITE, unless said otherwise."""
+
+    rings_after: float | None = 0.05
+    """180; None: nothing but 100."""
+    early_media: bool = False
+    """183 with SDP in place of 180."""
+    status: int = 0
+    """Final answer; 0: none, it rings for ever."""
+    answers_after: float = 1.0
+    challenges: bool = False
+    """407 first; the answer comes to an INVITE with credentials."""
+    body: str = "ours"
+    """SDP of a 200: `ours`, `alaw` (G.711 A-law only), `none`, `broken`, `video`."""
+    hangs_up_after: float | None = None
+    """BYE so long after the 200."""
+    reinvites_after: float | None = None
+    """A re-INVITE so long after the 200."""
+    refuses_reinvites: bool = False
+    ignores_cancel: bool = False
+    """Says 200 to a CANCEL and goes on as if it had not come."""
+    babbles: str = ""
+    """Something malformed comes before each proper answer: name of a way to be wrong."""
+    away: tuple[tuple[float, float], ...] = ()
+    """From when until when it is out of reach, after the INVITE was due; infinity: for ever."""
+    contact_after: float = 0.0
+    tcp: bool = False
+    """Reached over TCP."""
+    name: str = ""
+    """Host name in place of the address."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether it goes out of reach for ever: then it cannot be told that a leg is over."""
+        return any(until == float("inf") for _, until in self.away)
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether it never hears anything."""
+        return any(start <= 0 and until == float("inf") for start, until in self.away)
+
+
+class FarEnd:
+    """One far end. What it saw is in the attributes; times are virtual seconds, None = never."""
+
+    __slots__ = (
+        "_timer_due", "acked_at", "address", "agenda", "answered_at", "bye_sent",
+        "byes_received", "cancelled", "codes", "core", "dialog", "ends", "hears", "invited_at", "leg_id",
+        "network", "offered", "on_invited", "ringing", "script", "transaction", "was_heard",
+    )  # fmt: skip
+
+    def __init__(self, address: Address, script: Script, *, network: Network, seed: str) -> None:
+        self.address = address
+        self.script = script
+        self.network = network
+        self.agenda: Agenda = network.agenda
+        self.core = UserAgentCore(
+            UserAgentConfig(advertised={"udp": address, "tcp": address}), SeededRandom(seed)
+        )
+        self._timer_due = float("inf")
+        self.on_invited: Callable[[FarEnd], None] = lambda far_end: None
+        """Called at the first INVITE."""
+        self.leg_id = ""
+        self.invited_at: float | None = None
+        self.answered_at: float | None = None
+        """Sent its 200."""
+        self.acked_at: float | None = None
+        self.codes: list[int] = []
+        """Final answers it sent to INVITEs outside a dialog."""
+        self.cancelled = False
+        self.bye_sent = False
+        self.byes_received = 0
+        self.ends = 0
+        """How often its dialog ended."""
+        self.dialog: Dialog | None = None
+        self.transaction: ServerTransaction | None = None
+        self.ringing = False
+        """An INVITE waits for its answer."""
+        self.hears: tuple[str, int] | None = None
+        """Where its audio goes, by the last SDP it got."""
+        self.offered: bytes = b""
+        self.was_heard = False
+        """Something it sent has reached the node."""
+        network.machines[address] = self
+
+    # --- what the judge asks --------------------------------------------------------------------------
+
+    @property
+    def talks(self) -> bool:
+        """Tell whether it believes to be in a call that nobody is ending."""
+        return self.dialog is not None and not self.dialog.is_over
+
+    @property
+    def hung_up(self) -> bool:
+        """Tell whether it ended its dialog, or its core did after a re-INVITE that was never answered."""
+        return self.bye_sent or self.ends > self.byes_received
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether a leg stands here: it rings, or talks."""
+        return self.ringing or self.talks
+
+    def is_reachable(self) -> bool:
+        if not self.script.away:
+            return True
+        if self.invited_at is None:
+            return not self.script.is_silent
+        since = self.agenda.now - self.invited_at
+        return not any(start < since < until for start, until in self.script.away)
+
+    # --- messages -------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take a message that arrived."""
+        if self.invited_at is None and data.startswith(b"INVITE "):
+            self.invited_at = self.agenda.now
+            found = _CALL_ID.search(data)
+            self.leg_id = found[1].decode() if found else ""
+            self.on_invited(self)
+        if self.script.babbles and data.startswith(b"INVITE ") and self.answered_at is None:
+            self._send_raw(babble(self.script.babbles, data), flow)
+        if self.script.ignores_cancel and data.startswith(b"CANCEL "):
+            request = parse_message(data)
+            assert isinstance(request, Request)
+            self._send_raw(serialize(response_to(request, 200, to_tag="cancel")), flow)
+            return
+        self.core.receive_message(data, flow, self.agenda.now)
+        self.settle()
+
+    def connection_lost(self, flow: Flow) -> None:
+        """A TCP connection is gone."""
+        self.core.flow_failed(flow, self.agenda.now)
+        if flow.id:
+            self.core.flow_failed(Flow("tcp", self.address, NODE), self.agenda.now)
+        self.settle()
+
+    def settle(self) -> None:
+        """Take the core's events, send what it wants to send, re-arm its timer."""
+        core, now = self.core, self.agenda.now
+        while True:
+            while (event := core.next_event()) is not None:
+                self._take(event, now)
+            messages = core.messages_to_send()
+            if not messages:
+                break
+            for data, flow in messages:
+                self._send_raw(data, flow)
+        due = core.next_timer()
+        if due is not None and due < self._timer_due:
+            self._timer_due = due
+            self.agenda.at(due, self._on_timer, due)
+
+    def _send_raw(self, data: bytes, flow: Flow) -> None:
+        if not self.is_reachable():
+            return
+        if flow.transport == "tcp":
+            self.network.send_stream(data, flow, self)
+        else:
+            self.network.send_datagram(data, self.address, flow.remote)
+
+    def _on_timer(self, due: float) -> None:
+        if due != self._timer_due:
+            return  # an earlier one was armed since
+        self._timer_due = float("inf")
+        self.core.handle_timer(self.agenda.now)
+        self.settle()
+
+    # --- events ---------------------------------------------------------------------------------------
+
+    def _take(self, event: SipEvent, now: float) -> None:
+        if isinstance(event, RequestReceived):
+            self._on_request(event, now)
+        elif isinstance(event, AckReceived):
+            self.acked_at = self.acked_at or now
+            self._hear(event.body)
+        elif isinstance(event, Cancelled):
+            if event.transaction is self.transaction:
+                self.ringing = False
+                self.cancelled = event.request is not None
+        elif isinstance(event, DialogEnded):
+            self.ends += 1
+            self.byes_received += event.by_peer
+        elif isinstance(event, ReinviteAnswered):
+            self.core.send_ack(event.dialog, b"", now)
+
+    def _on_request(self, event: RequestReceived, now: float) -> None:
+        request = event.request
+        if request.method != "INVITE":
+            self.core.respond(event.transaction, 200, now=now)
+        elif event.dialog is not None:
+            self._on_reinvite(event, now)
+        elif self.script.challenges and not request.headers.get("Proxy-Authorization"):
+            challenge = ("Proxy-Authenticate", 'Digest realm="carrier", nonce="n1", algorithm=MD5')
+            self.core.respond(event.transaction, 407, headers=(challenge,), now=now)
+        else:
+            self._ring(event.transaction, request, now)
+
+    def _ring(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        script = self.script
+        self.transaction, self.ringing = transaction, True
+        self.offered = request.body
+        self._hear(request.body)
+        if script.rings_after is not None:
+            self.agenda.at(now + script.rings_after, self._send_ringing, transaction)
+        if script.status:
+            self.agenda.at(now + script.answers_after, self._answer, transaction)
+
+    def _send_ringing(self, transaction: ServerTransaction) -> None:
+        now = self.agenda.now
+        if self.script.early_media:
+            self.core.respond(transaction, 183, body=self._sdp(), now=now)
+        else:
+            self.core.respond(transaction, 180, now=now)
+        self.settle()
+
+    def _answer(self, transaction: ServerTransaction) -> None:
+        if transaction.is_answered:
+            return  # cancelled meanwhile
+        script, now = self.script, self.agenda.now
+        self.ringing = False
+        self.codes.append(script.status)
+        accepts = script.status == 200
+        headers: tuple[tuple[str, str], ...] = ()
+        if 300 <= script.status < 400:
+            headers = (("Contact", "<sip:elsewhere@10.9.9.9>"),)
+        body = self._sdp() if accepts else b""
+        dialog = self.core.respond(transaction, script.status, headers=headers, body=body, now=now)
+        if accepts:
+            self.dialog, self.answered_at = dialog, now
+            if script.hangs_up_after is not None:
+                self.agenda.after(script.hangs_up_after, self.hang_up)
+            if script.reinvites_after is not None:
+                self.agenda.after(script.reinvites_after, self._reinvite)
+        self.settle()
+
+    def _on_reinvite(self, event: RequestReceived, now: float) -> None:
+        if self.script.refuses_reinvites:
+            self.core.respond(event.transaction, 488, now=now)
+            return
+        self._hear(event.request.body)
+        self.core.respond(event.transaction, 200, body=self._sdp(), now=now)
+
+    def hang_up(self) -> None:
+        """Put the receiver down."""
+        if self.dialog is not None and not self.dialog.is_over:
+            self.bye_sent = True
+            self.core.bye(self.dialog, self.agenda.now)
+            self.settle()
+
+    def _reinvite(self) -> None:
+        if self.dialog is not None and not self.dialog.is_over:
+            self.core.reinvite(self.dialog, self._sdp(), self.agenda.now)
+            self.settle()
+
+    # --- media ----------------------------------------------------------------------------------------
+
+    def _hear(self, body: bytes) -> None:
+        origin, audio = _ORIGIN.search(body), _AUDIO.search(body)
+        if origin and audio:
+            self.hears = (origin[1].decode(), int(audio[1]))
+
+    def _sdp(self) -> bytes:
+        kind, host = self.script.body, self.address[0]
+        if kind == "none":
+            return b""
+        if kind == "broken":
+            return b"v=0\r\nthis is no session\r\n"
+        types = "8" if kind == "alaw" else "0 8"
+        media = "video 4002 RTP/AVP 99" if kind == "video" else f"audio {MEDIA_PORT} RTP/AVP {types}"
+        return (f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm={media}\r\n").encode()
+
+
+def babble(how: str, invite: bytes) -> bytes:
+    """Return something that is no proper answer to an INVITE."""
+    if how == "noise":
+        return b"\xff\xfe\x00" * 20
+    request: Any = parse_message(invite)
+    answer = serialize(response_to(request, 200, to_tag="x"))
+    ways = {
+        "no call-id": answer.replace(b"Call-ID:", b"X-Lost:"),
+        "no cseq": answer.replace(b"CSeq:", b"X-Lost:"),
+        "bad status": answer.replace(b"SIP/2.0 200", b"SIP/2.0 2OO"),
+        "cut": answer[: len(answer) // 2],
+        "wrong length": answer.replace(b"Content-Length: 0", b"Content-Length: 900"),
+        "other branch": answer.replace(b"branch=z9hG4bK", b"branch=z9hG4bKother"),
+        "two vias": answer.replace(b"Via:", b"Via: SIP/2.0/UDP 10.8.8.8;branch=z9hG4bKx\r\nVia:", 1),
+        "bad to": re.sub(rb"\r\nTo:[^\r]*", b"\r\nTo: <<<", answer),
+    }
+    return ways[how]
+
+
+BABBLES: Final = (
+    "noise", "no call-id", "no cseq", "bad status", "cut", "wrong length", "other branch", "two vias",
+    "bad to",
+)  # fmt: skip
+
+
+__all__ = ["BABBLES", "FarEnd", "Script"]

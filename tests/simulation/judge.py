@@ -1,0 +1,228 @@
+"""What must be true of a call that is over: compared with the journal, the live machine and the far ends."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from offhook.app.ports import JournalEntry
+from offhook.calls import Call
+from offhook.calls.events import (
+    CallBridged,
+    CallEnded,
+    Fact,
+    LegDialed,
+    LegOver,
+    LegPickedUp,
+    LegRang,
+    decode_fact,
+)
+from offhook.calls.model import By, CallPlan, Ending, MediaMode, Outcome, Party, PartyPlan
+from offhook.calls.replay import replay
+
+from .far_ends import MEDIA_PORT, FarEnd
+from .scenario import Cast
+from .virtual_disk import CallOnDisk
+from .virtual_time import WorldBroken
+
+
+class CallRecord(msgspec.Struct, kw_only=True):
+    """What the world knows about a call from outside."""
+
+    plan: CallPlan
+    cast: Cast
+    accepted: bool = False
+    """The client has its 202."""
+    refused: bool = False
+    asked_to_end: bool = False
+    """A DELETE was sent, or a waiting client left."""
+    had_crash: bool = False
+    """The node was killed or stopped while it lived."""
+    lost_relay: bool = False
+    lost_disk: bool = False
+    finals: int = 0
+    outcome: str = ""
+
+
+_LEG_ORDER: Final = {LegDialed: 0, LegRang: 1, LegPickedUp: 2, LegOver: 3}
+
+_BUSY_CODES: Final = frozenset({486, 600})
+_REJECTED_CODES: Final = frozenset({603, 403})
+_UNREACHABLE_CODES: Final = frozenset({404, 410, 484, 485, 604})
+
+
+def judge(
+    stored: CallOnDisk, record: CallRecord, live: Call | None, joined: set[frozenset[int]], *, steady: bool
+) -> Ending:
+    """Return the ending if everything about it holds. Raises WorldBroken.
+
+    live is the machine that executed it; None if a later process settled it. steady: nobody set the clock.
+    """
+    facts = [decode_fact(entry.fact) for entry in stored.entries]
+    ending = _check_facts(facts, record)
+    if live is not None:
+        _check_replay(stored, live, facts)
+    if steady:
+        _check_times(stored.entries, stored.accepted_at)
+    _check_ending(ending, facts, record, joined)
+    return ending
+
+
+# --- the journal --------------------------------------------------------------------------------------
+
+
+def _check_facts(facts: Sequence[Fact], record: CallRecord) -> Ending:
+    """One end, last; each leg dialled, then perhaps rung, answered, over; a bridge of two answered legs."""
+    reached: dict[str, int] = {}
+    for number, fact in enumerate(facts):
+        if isinstance(fact, CallEnded):
+            _must(number == len(facts) - 1, "something comes after the end")
+        elif isinstance(fact, CallBridged):
+            both = [reached.get(leg_id) for leg_id in (fact.first_leg_id, fact.second_leg_id)]
+            _must(both == [2, 2], f"legs in states {both} were joined")
+        elif type(fact) in _LEG_ORDER:
+            order = _LEG_ORDER[type(fact)]
+            before = reached.get(fact.leg_id, -1)
+            _must(order > before and (order == 0) == (before == -1), f"{fact} after state {before}")
+            reached[fact.leg_id] = order
+    last = facts[-1]
+    _must(isinstance(last, CallEnded), "the final entry is no end")
+    assert isinstance(last, CallEnded)
+    if not record.had_crash:
+        open_legs = [leg_id for leg_id, order in reached.items() if order != 3]
+        _must(not open_legs, f"legs {open_legs} are not over")
+    return last.ending
+
+
+def _check_replay(stored: CallOnDisk, live: Call, facts: Sequence[Fact]) -> None:
+    """The journal tells the same as the machine knew."""
+    times = [entry.at for entry in stored.entries]
+    twin = replay(stored.plan, stored.accepted_at, zip(times, facts, strict=True))
+    for name in ("state", "ending", "times"):
+        ours, theirs = getattr(live, name), getattr(twin, name)
+        _must(ours == theirs, f"{name}: {ours} in the machine, {theirs} in the journal")
+    legs = {leg_id: leg for leg_id, leg in live.legs.items() if leg.created_at}
+    _must(legs == twin.legs, f"legs: {legs} in the machine, {twin.legs} in the journal")
+
+
+def _check_times(entries: Sequence[JournalEntry], accepted_at: float) -> None:
+    before = accepted_at
+    for entry in entries:
+        _must(entry.at >= before, f"entry {entry.sequence} is before the one ahead of it")
+        before = entry.at
+
+
+# --- the outcome --------------------------------------------------------------------------------------
+
+
+def _check_ending(
+    ending: Ending, facts: Sequence[Fact], record: CallRecord, joined: set[frozenset[int]]
+) -> None:
+    bridges = [fact for fact in facts if isinstance(fact, CallBridged)]
+    outcome = ending.outcome
+    _must(len(bridges) <= 1, "joined twice")
+    if bridges:
+        _check_bridge(bridges[0], record, joined)
+        allowed = (Outcome.CONNECTED, Outcome.PLATFORM_ERROR) if record.had_crash else (Outcome.CONNECTED,)
+        _must(outcome in allowed, f"{outcome}, although they were joined")
+    else:
+        _must(outcome is not Outcome.CONNECTED, "connected, although they were not joined")
+    if ending.party is not Party.NONE:
+        _must(ending.side is _party_plan(record.plan, ending.party).side, "party and side disagree")
+    reason = _reason_missing(ending, facts, record)
+    _must(not reason, f"{ending.outcome} by {ending.by} ({ending.hangup_cause} {ending.sip_code}): {reason}")
+
+
+def _check_bridge(bridge: CallBridged, record: CallRecord, joined: set[frozenset[int]]) -> None:
+    by_leg = {far_end.leg_id: far_end for far_end in record.cast.all}
+    first, second = by_leg.get(bridge.first_leg_id), by_leg.get(bridge.second_leg_id)
+    _must(first is not None and second is not None, "joined legs that nobody heard of")
+    assert first is not None
+    assert second is not None
+    _must(first.answered_at is not None and second.answered_at is not None, "joined one who did not answer")
+    if record.plan.media is MediaMode.BYPASS or first.hears is None or second.hears is None:
+        return
+    through_relay = frozenset((first.hears[1], second.hears[1])) in joined
+    direct = second.hears == (first.address[0], MEDIA_PORT)
+    _must(through_relay or direct, "joined, but they cannot hear each other")
+
+
+def _reason_missing(ending: Ending, facts: Sequence[Fact], record: CallRecord) -> str:
+    """Return why the outcome cannot be, by what the far ends saw and did; empty if it can."""
+    outcome = ending.outcome
+    if outcome is Outcome.PLATFORM_ERROR:
+        return "" if record.had_crash or record.lost_relay else "nothing of ours failed"
+    if outcome is Outcome.CONNECTED:
+        return _reason_for_end(ending, record)
+    if outcome is Outcome.CANCELED:
+        hung_up = any(far_end.hung_up for far_end in record.cast.all)
+        return "" if record.asked_to_end or hung_up else "nobody gave up"
+    if ending.party is Party.NONE:
+        return "" if outcome is Outcome.FAILED else "no party is named"
+    plan, far_ends = _party_plan(record.plan, ending.party), record.cast.parties[ending.party.value]
+    codes = {code for far_end in far_ends for code in far_end.codes}
+    if outcome is Outcome.BUSY:
+        return "" if codes & _BUSY_CODES else "no phone was busy"
+    if outcome is Outcome.REJECTED:
+        return "" if codes & _REJECTED_CODES else "no phone declined"
+    if outcome is Outcome.UNREACHABLE:
+        unreached = [far_end for far_end in far_ends if far_end.invited_at is None or far_end.script.tcp]
+        return "" if not plan.steps or unreached or codes & _UNREACHABLE_CODES else "all were reached"
+    if outcome is Outcome.NO_ANSWER:
+        answered = [fact for fact in facts if isinstance(fact, LegPickedUp)]
+        expected = 0 if ending.party is Party.FIRST else 1
+        return "" if len(answered) == expected else "that party answered"
+    return "" if _somebody_failed(far_ends, record) else "nobody failed"
+
+
+def _reason_for_end(ending: Ending, record: CallRecord) -> str:
+    """Return why a joined call cannot have ended by whom it says."""
+    if ending.by in (By.EXTENSION, By.CONTACT):
+        side = record.plan.first.side.value
+        party = "first" if ending.by.value == side else "second"
+        return "" if any(one.hung_up for one in record.cast.parties[party]) else "that party did not hang up"
+    if ending.by in (By.API, By.VISITOR):
+        return "" if record.asked_to_end else "nobody asked for it"
+    if ending.by is By.POLICY:
+        return ""
+    return "" if record.lost_relay or record.had_crash else "the platform had no reason"
+
+
+def _somebody_failed(far_ends: Sequence[FarEnd], record: CallRecord) -> bool:
+    scripts = [far_end.script for far_end in record.cast.all]
+    strange = any(
+        script.body != "ours" or script.babbles or script.challenges or script.away or script.tcp
+        or script.refuses_reinvites
+        for script in scripts
+    )  # fmt: skip
+    codes = {code for far_end in far_ends for code in far_end.codes}
+    return strange or record.lost_relay or bool(codes - {200})
+
+
+def _party_plan(plan: CallPlan, party: Party) -> PartyPlan:
+    return plan.first if party is Party.FIRST else plan.second
+
+
+# --- the far ends -------------------------------------------------------------------------------------
+
+
+def orphans(record: CallRecord) -> list[FarEnd]:
+    """Return the far ends where a leg stands although the call is over.
+
+    Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, and
+    those that spoilt their own TCP connection.
+    """
+    return [
+        far_end
+        for far_end in record.cast.all
+        if far_end.is_held
+        and far_end.was_heard
+        and not far_end.script.is_lost
+        and not far_end.script.ignores_cancel
+        and not (far_end.script.babbles and far_end.script.tcp)
+    ]
+
+
+def _must(holds: bool, what: str) -> None:
+    if not holds:
+        raise WorldBroken(what)

@@ -1,0 +1,167 @@
+"""One process of a simulated node: the real parts, wired as bootstrap does, over virtual sockets and disk."""
+
+import random
+from typing import Final
+
+from offhook.app.call_limits import CallLimits
+from offhook.app.call_service import CallService
+from offhook.app.planning.records import record_call
+from offhook.app.timers import LoopTimers
+from offhook.calls import Call, CallState
+from offhook.calls.call import ENDING_BOUND_S, JOIN_BOUND_S
+from offhook.engines.embedded import EmbeddedEngine
+from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.identities import LegIdentities
+from offhook.engines.embedded.inbound import InboundRequests
+from offhook.engines.embedded.resolver import Resolver
+from offhook.engines.embedded.trace import SipTrace
+from offhook.engines.embedded.transports import SipEndpoint
+from offhook.sip.config import UserAgentConfig
+from offhook.sip.user_agent import UserAgentCore
+
+from .network import NODE, Network, NodeSocket
+from .virtual_disk import Disk, VirtualJournal
+from .virtual_relay import SilentLibrary, VirtualRelay
+from .virtual_time import SeededRandom, VirtualClock, VirtualLoop, WorldBroken
+
+LATE_S: Final = 0.5
+"""A timer wheel's slot, a busy loop, a slow commit."""
+
+
+class VirtualEndpoint(SipEndpoint):
+    """The real endpoint over a virtual socket: the connections and the rest are its own."""
+
+    def __init__(self, core: UserAgentCore, *, clock: VirtualClock, network: Network) -> None:
+        super().__init__(core, clock=clock, on_event=lambda event: None, host=NODE[0], port=NODE[1])
+        self._network = network
+
+    async def start(self) -> None:
+        loop = self._network.loop
+        assert loop is not None
+        socket = NodeSocket(self._network, loop)
+        self._network.socket = socket
+        self._udp = socket  # type: ignore[assignment]
+        loop.add_reader(socket.fileno(), self._on_readable)
+        await self._tcp.start(None)  # type: ignore[arg-type]
+
+    @property
+    def connection_count(self) -> int:
+        """TCP connections that are being opened."""
+        return len(self._tcp._opening)
+
+
+class NodeProcess:
+    """A process: `start()` it in its loop; `kill()` it at any instant."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        disk: Disk,
+        relay: VirtualRelay | None,
+        dice: random.Random,
+        seed: str,
+        clock: VirtualClock,
+        calls_max: int,
+        busy: float,
+    ) -> None:
+        agenda = network.agenda
+        self.network = network
+        self.relay = relay
+        self.loop = VirtualLoop(agenda, dice, busy=busy)
+        self.journal = VirtualJournal(disk, agenda, dice)
+        self.core = UserAgentCore(
+            UserAgentConfig(
+                advertised={"udp": NODE, "tcp": NODE},
+                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"),
+                contact_user="offhook",
+            ),
+            SeededRandom(seed),
+        )
+        self.endpoint = VirtualEndpoint(self.core, clock=clock, network=network)
+        self.engine = EmbeddedEngine(
+            endpoint=self.endpoint,
+            media=CallMediaFactory(relay, SilentLibrary()),
+            inbound=InboundRequests(self.core, None, clock),  # type: ignore[arg-type]
+            resolver=Resolver(),
+            trace=SipTrace(),
+            clock=clock,
+            random=SeededRandom(seed + "/engine"),
+            identities=LegIdentities("secret of the installation"),
+        )
+        self.timers = LoopTimers(clock)
+        self.calls = CallService(
+            engine=self.engine,
+            journal=self.journal,
+            timers=self.timers,
+            clock=clock,
+            limits=CallLimits(calls_max=calls_max, calls_per_second=0),
+            record=record_call,
+        )
+        self._since: dict[str, tuple[CallState, float]] = {}
+
+    async def start(self) -> None:
+        await self.calls.start()
+
+    def kill(self) -> None:
+        """Nothing of this process happens any more; the system closes its sockets."""
+        self.journal.kill()
+        if self.network.socket is not None:
+            self.network.socket.close()
+        self.network.node_died()
+        self.loop.kill()
+
+    def live_call(self, call_id: str) -> Call | None:
+        live = self.calls._calls.get(call_id)
+        return live.call if live is not None else None
+
+    # --- invariants -----------------------------------------------------------------------------------
+
+    def check_bounds(self, now: float) -> None:
+        """Every state is left within its bound."""
+        seen: dict[str, tuple[CallState, float]] = {}
+        for call_id, live in self.calls._calls.items():
+            state = live.call.state
+            before = self._since.get(call_id)
+            since = before[1] if before is not None and before[0] is state else now
+            seen[call_id] = (state, since)
+            if now - since > bound_of(live.call) + LATE_S:
+                raise WorldBroken(f"{state} for {now - since:.1f} s", call_id)
+        self._since = seen
+
+    def leftovers(self) -> list[str]:
+        """Return what is left of calls although all of them are over."""
+        calls, engine, core = self.calls, self.engine, self.core
+        relay = self.relay
+        counts = {
+            "live calls": len(calls._calls),
+            "legs that the service knows": len(calls._by_leg),
+            "final entries under way": len(calls._finishing),
+            "call timers": len(self.timers._wheel),
+            "legs of the engine": engine.count(),
+            "media of the engine": len(engine._calls),
+            "tasks of the engine": len(engine._tasks),
+            "dialogs": core.dialog_count,
+            "transactions": core.transaction_count,
+            "SIP timers": core.timer_count,
+            "things in the core": not core.is_idle,
+            "relay sessions": len(relay.sessions) if relay is not None else 0,
+            "tasks": len(self.loop.tasks),
+            "connections being opened": self.endpoint.connection_count,
+        }
+        return [f"{count} {name}" for name, count in counts.items() if count]
+
+
+def bound_of(call: Call) -> float:
+    """Return how long a call may stay in its state: what docs/topics/simulation.md states."""
+    plan = call.plan
+    bounds = {
+        CallState.PLACED: 1.0,
+        CallState.RINGING_FIRST: sum(step.timeout_s + 0.1 for step in plan.first.steps),
+        CallState.RINGING_SECOND: sum(step.timeout_s + 0.1 for step in plan.second.steps),
+        CallState.JOINING: JOIN_BOUND_S,
+        CallState.BRIDGED: plan.max_duration_s,
+        CallState.ENDING: ENDING_BOUND_S,
+        CallState.ENDED: float("inf"),  # the final entry waits for the disk, however long that takes
+    }
+    return bounds[call.state]

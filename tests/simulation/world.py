@@ -1,0 +1,387 @@
+"""A world: one node, its far ends, its clients and its troubles, all from one seed."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any, Final
+
+import structlog
+
+from offhook.app.errors import CallRefused, StorageLost
+from offhook.calls.model import By, CallPlan
+
+from .far_ends import FarEnd, Script
+from .judge import CallRecord, judge, orphans
+from .ladder import Ladder
+from .network import Network
+from .node import NodeProcess
+from .scenario import SCENARIOS, Cast, Casting, Scenario, address_of
+from .virtual_disk import CallOnDisk, Disk
+from .virtual_relay import VirtualRelay
+from .virtual_time import Agenda, VirtualClock, WorldBroken
+
+SWEEP_S: Final = 0.5
+"""How often the bounds of states are looked at."""
+
+NODE_QUIET_S: Final = 75.0
+"""After the last final entry: a stray 200 may come for 64*T1, its BYE may take 64*T1, and timer K."""
+
+FAR_ENDS_QUIET_S: Final = 420.0
+"""A phone that rings without a CANCEL that reached it gives up after 300 s; then its own timers."""
+
+RECONNECT_S: Final = 50.0
+"""A CANCEL or BYE tries new connections for 7.5 s, each of which takes up to 4 s to open; then it repeats."""
+
+LONGEST_CALL_S: Final = 1_200.0
+"""All steps of both parties, the join, the longest talk and the end, each to its bound."""
+
+
+class World:
+    """Runs one seed. `run()` returns what happened, or raises WorldBroken."""
+
+    def __init__(self, seed: int, *, scenario: Scenario | None = None, ladder: Ladder | None = None) -> None:
+        self.seed = seed
+        self.scenario = scenario or SCENARIOS[seed % len(SCENARIOS)]
+        self.ladder = ladder
+        self.agenda = Agenda()
+        self.clock = VirtualClock(self.agenda)
+        self.network = Network(self.agenda, self._dice("network"), self.scenario.conditions)
+        self.disk = Disk()
+        self.disk.on_final = self._on_final
+        self.records: dict[str, CallRecord] = {}
+        self.joined: set[frozenset[int]] = set()
+        self.statistics: Counter[str] = Counter()
+        self.node: NodeProcess | None = None
+        self._requests = self._dice("requests")
+        self._casting = Casting(self.scenario, self._dice("casting"))
+        self._node_dice = self._dice("node")
+        self._ports = count(20_000, 2)
+        self._processes = 0
+        self._far_ends = 0
+        self._hosts: dict[str, str] = {}
+        self._busy_until = 0.0
+        """Crash or trouble under way: the next one waits."""
+        if ladder is not None:
+            ladder.agenda = self.agenda
+            self.network.note = ladder.message
+
+    def _dice(self, name: str) -> random.Random:
+        return random.Random(f"{self.seed}/{name}")
+
+    # --- the run --------------------------------------------------------------------------------------
+
+    def run(self) -> Counter[str]:
+        """Run the world to its end."""
+        previous = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        watch_logs(self)
+        try:
+            self._run()
+        finally:
+            asyncio._set_running_loop(previous)
+            watch_logs(None)
+            if self.node is not None:
+                self.node.loop.kill()
+        return self.statistics
+
+    def _run(self) -> None:
+        self.agenda.after_each = self._take_turn
+        self._start_node()
+        last = self._plan_requests()
+        self._plan_troubles(last)
+        self.agenda.after(SWEEP_S, self._sweep)
+        end = last + LONGEST_CALL_S
+        while self.agenda.now < last or (self._is_busy() and self.agenda.now < end):
+            self.agenda.run(self.agenda.now + 10.0)
+        self.agenda.run(self.agenda.now + NODE_QUIET_S)
+        self._check_outcomes()
+        self._check_node()
+        self.agenda.run(self.agenda.now + FAR_ENDS_QUIET_S)
+        self._check_far_ends()
+        self.statistics["worlds"] += 1
+        self.statistics["packets"] += self.network.carried
+
+    def _take_turn(self) -> None:
+        if self.node is not None:
+            self.node.loop.take_turn()
+
+    def _is_busy(self) -> bool:
+        return self.node is None or self.node.calls.count() > 0 or bool(self.node.loop.tasks)
+
+    def _sweep(self) -> None:
+        if self.node is not None:
+            self.node.check_bounds(self.agenda.now)
+        self.agenda.after(SWEEP_S, self._sweep)
+
+    # --- the node -------------------------------------------------------------------------------------
+
+    def _start_node(self) -> None:
+        self._processes += 1
+        relay = VirtualRelay(self._node_dice, self._ports, self.joined) if self.scenario.relay else None
+        node = NodeProcess(
+            network=self.network,
+            disk=self.disk,
+            relay=relay,
+            dice=self._node_dice,
+            seed=f"{self.seed}/process {self._processes}",
+            clock=self.clock,
+            calls_max=self.scenario.calls_max,
+            busy=self.scenario.busy,
+        )
+        node.loop.look_up = self._look_up
+        node.loop.connect = self.network.connect_from_node
+        self.node = node
+        self.network.loop = node.loop
+        asyncio._set_running_loop(node.loop)
+        node.loop.create_task(node.start(), name="start")
+        self._take_turn()
+
+    def _crash(self) -> None:
+        """Kill the node; start the next process a while later."""
+        node = self.node
+        if node is None or self.agenda.now < self._busy_until:
+            return
+        self._note_in_all("had_crash")
+        node.kill()
+        self.node = None
+        self.statistics["crashes"] += 1
+        self._tell_ladder("the node is killed")
+        self._start_after(self._node_dice.choice((0.0, 0.5, 5.0, 40.0)))
+
+    def _start_after(self, pause: float) -> None:
+        self._busy_until = self.agenda.now + pause + 10.0
+        self.agenda.after(pause, self._start_node)
+
+    def _restart(self) -> None:
+        if self.node is not None and self.agenda.now >= self._busy_until:
+            self._busy_until = float("inf")
+            self._in_node(self._stop_node(self.node), "restart")
+
+    async def _stop_node(self, node: NodeProcess) -> None:
+        await node.calls.drain(self._node_dice.choice((0.1, 5.0, 30.0)))
+        self._note_in_all("had_crash")
+        await node.calls.stop()
+        node.timers.stop()
+        self.statistics["restarts"] += 1
+        self.agenda.after(0.0, self._end_process, node)
+
+    def _end_process(self, node: NodeProcess) -> None:
+        node.kill()
+        self.node = None
+        self._start_after(0.5)
+
+    def _note_in_all(self, what: str) -> None:
+        for call_id, record in self.records.items():
+            stored = self.disk.calls.get(call_id)
+            if stored is None or not stored.is_final:
+                setattr(record, what, True)
+
+    def _in_node(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        if self.node is None:
+            work.close()
+        else:
+            self.node.loop.create_task(work, name=name)
+
+    # --- clients --------------------------------------------------------------------------------------
+
+    def _plan_requests(self) -> float:
+        """Put all requests into the agenda; return when the last one comes."""
+        when = 1.0
+        for number in range(self.scenario.calls):
+            when += self._requests.expovariate(1.0) * self.scenario.pace_s
+            self.agenda.at(when, self._request, number)
+        return when
+
+    def _request(self, number: int) -> None:
+        dice = self._requests
+        call_id = f"c2c-{self.seed:x}-{number}"
+        cast = Cast(self._make_far_end)
+        plan = self._casting.plan(call_id, cast)
+        record = self.records[call_id] = CallRecord(plan=plan, cast=cast)
+        patience = dice.uniform(0, 20) if dice.random() < self.scenario.leaves else None
+        self._in_node(self._client(plan, record, patience), f"client {call_id}")
+        if dice.random() < self.scenario.deletes:
+            pause = dice.choice((0.0, dice.uniform(0, 0.2), dice.uniform(0, 3), dice.uniform(0, 30)))
+            self.agenda.after(pause, self._delete, plan, record)
+
+    async def _client(self, plan: CallPlan, record: CallRecord, patience: float | None) -> None:
+        """Place the call as the HTTP edge does; perhaps wait for the first party, and go away."""
+        node = self.node
+        assert node is not None
+        try:
+            live = await node.calls.place(plan)
+        except (CallRefused, StorageLost):
+            record.refused = True
+            self.statistics["refused"] += 1
+            return
+        record.accepted = True
+        self.statistics["accepted"] += 1
+        if patience is None:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await live.first_answered_or_ended()
+        except TimeoutError:
+            record.asked_to_end = True
+            await node.calls.hang_up(plan.account_id, plan.call_id, By.VISITOR)
+        await live.ended()
+        stored = self.disk.calls[plan.call_id]
+        if not stored.is_final:
+            raise WorldBroken("ended() returned before the final entry was durable", plan.call_id)
+
+    def _delete(self, plan: CallPlan, record: CallRecord) -> None:
+        if self.node is not None:
+            record.asked_to_end = True
+            self._in_node(self.node.calls.hang_up(plan.account_id, plan.call_id, By.API), "delete")
+
+    # --- far ends -------------------------------------------------------------------------------------
+
+    def _make_far_end(self, script: Script) -> FarEnd:
+        self._far_ends += 1
+        far_end = FarEnd(
+            address_of(self._far_ends),
+            script,
+            network=self.network,
+            seed=f"{self.seed}/{self._far_ends}",
+        )
+        if script.name:
+            self._hosts[script.name] = far_end.address[0]
+        return far_end
+
+    def _look_up(self, host: str) -> tuple[float, str]:
+        dice = self._node_dice
+        if dice.random() < 0.1:
+            return 0.01, ""
+        return dice.choice((0.0, 0.02, 1.0, 6.0)), self._hosts.get(host, "")
+
+    # --- troubles -------------------------------------------------------------------------------------
+
+    def _plan_troubles(self, last: float) -> None:
+        dice, scenario = self._dice("troubles"), self.scenario
+        troubles = (
+            (scenario.crashes, self._crash),
+            (scenario.restarts, self._restart),
+            (scenario.relay_deaths, self._kill_relay),
+            (scenario.disk_troubles, self._fill_disk),
+            (scenario.clock_jumps, self._set_clock),
+        )
+        for times, action in troubles:
+            for _ in range(times):
+                self.agenda.at(dice.uniform(2.0, last + 20.0), action)
+
+    def _kill_relay(self) -> None:
+        if self.node is not None and self.node.relay is not None:
+            self._note_in_all("lost_relay")
+            self.node.relay.die()
+            self._tell_ladder("the relay dies")
+
+    def _fill_disk(self) -> None:
+        self._note_in_all("lost_disk")
+        self.disk.refuses = True
+        self.agenda.after(self._node_dice.uniform(0.1, 15.0), self._free_disk)
+
+    def _free_disk(self) -> None:
+        self.disk.refuses = False
+
+    def _set_clock(self) -> None:
+        self.clock.jump += self._node_dice.choice((-3600.0, -1.0, 1.0, 3600.0))
+
+    # --- checks ---------------------------------------------------------------------------------------
+
+    def _on_final(self, stored: CallOnDisk) -> None:
+        """A final entry is durable: judge the call."""
+        call_id = stored.plan.call_id
+        record = self.records[call_id]
+        record.finals += 1
+        live = self.node.live_call(call_id) if self.node is not None else None
+        try:
+            ending = judge(stored, record, live, self.joined, steady=not self.scenario.clock_jumps)
+            self._check_no_orphan(record, over_tcp=False)
+        except WorldBroken as broken:
+            raise WorldBroken(broken.what, call_id) from broken
+        if self.scenario.conditions.breaks:
+            self.agenda.after(RECONNECT_S, self._check_orphans_over_tcp, call_id, record)
+        record.outcome = ending.outcome.value
+        self.statistics[record.outcome] += 1
+
+    def _check_no_orphan(self, record: CallRecord, *, over_tcp: bool) -> None:
+        """No far end holds a leg when its call is over; after a broken connection, a while later."""
+        slow = self.scenario.conditions.breaks > 0
+        held = [one for one in orphans(record) if not slow or one.script.tcp == over_tcp]
+        if held:
+            raise WorldBroken(f"a leg stands at {[one.address[0] for one in held]}")
+
+    def _check_orphans_over_tcp(self, call_id: str, record: CallRecord) -> None:
+        try:
+            self._check_no_orphan(record, over_tcp=True)
+        except WorldBroken as broken:
+            raise WorldBroken(broken.what, call_id) from broken
+
+    def _check_outcomes(self) -> None:
+        """Exactly one final entry per accepted call, none for those that were refused."""
+        for call_id, record in self.records.items():
+            stored = self.disk.calls.get(call_id)
+            finals = record.finals
+            if record.accepted and stored is None:
+                raise WorldBroken("accepted, and not in the journal", call_id)
+            if stored is not None and finals != 1:
+                raise WorldBroken(f"{finals} final entries", call_id)
+            if record.refused and stored is not None:
+                raise WorldBroken("refused, and in the journal", call_id)
+
+    def _check_node(self) -> None:
+        if self.node is None:
+            raise WorldBroken("the node did not come up again")
+        left = self.node.leftovers()
+        if left:
+            raise WorldBroken(f"left in the node: {', '.join(left)}")
+
+    def _check_far_ends(self) -> None:
+        for call_id, record in self.records.items():
+            for far_end in record.cast.all:
+                if far_end.script.is_lost:
+                    continue
+                if record.had_crash:
+                    far_end.hang_up()
+                    continue
+                if far_end.is_held or not far_end.core.is_idle:
+                    raise WorldBroken(f"a leg is left at {far_end.address[0]}", call_id)
+                self.statistics["legs"] += far_end.invited_at is not None
+
+    def _tell_ladder(self, what: str) -> None:
+        if self.ladder is not None:
+            self.ladder.say(what)
+
+
+# --- logs ---------------------------------------------------------------------------------------------
+
+EXPECTED_ERRORS: Final = {
+    "relay error": "relay_deaths",
+    "no media for a leg": "relay_deaths",
+    "the end of a call cannot be stored yet": "disk_troubles",
+}
+"""Words of an error log → the trouble of the scenario that explains them."""
+
+_world: World | None = None
+
+
+def watch_logs(world: World | None) -> None:
+    """Take an error in the log of the code under test as a broken world."""
+    global _world
+    _world = world
+
+
+def take_log(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Do as a structlog processor: let nothing out."""
+    world, words = _world, event.get("event", "")
+    if world is not None and (method in ("error", "exception", "critical") or "unknown leg" in words):
+        trouble = EXPECTED_ERRORS.get(words)
+        if trouble is None or not getattr(world.scenario, trouble):
+            world.agenda.at(world.agenda.now, _break, f"log: {event}", str(event.get("call_id", "")))
+    raise structlog.DropEvent
+
+
+def _break(what: str, call_id: str) -> None:
+    raise WorldBroken(what, call_id)
