@@ -1,5 +1,6 @@
 """Reading and writing documents: completed, validated, keyed, revised (kazoo-behaviour 7 and 12.6)."""
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from offhook.delivery import webhook_private
 from offhook.directory import (
     Document,
     DocumentKey,
@@ -24,6 +26,7 @@ from offhook.directory import (
 from offhook.kernel import Clock, Random
 
 from .errors import InvalidDocument, KeyTaken, RevisionConflict, UnknownDocument
+from .outbox import NO_DOCUMENT_OUTBOX, DocumentOutbox
 from .passwords import Passwords
 from .ports import DocumentRange, DocumentSlice, DocumentWrite, Store
 
@@ -73,6 +76,11 @@ class DocumentService:
         self._realm_suffix = realm_suffix
         self._is_playable = is_playable
         self._observers: list[Observer] = []
+        self._outbox: DocumentOutbox = NO_DOCUMENT_OUTBOX
+
+    def fill(self, outbox: DocumentOutbox) -> None:
+        """Store with every document what webhooks are to be told of it."""
+        self._outbox = outbox
 
     def observe(self, observer: Observer) -> None:
         """Call observer after every write (caches forget what they knew)."""
@@ -146,11 +154,9 @@ class DocumentService:
         precondition(stored)
         gone = msgspec.structs.replace(stored, deleted=True, modified_at=self._clock.epoch())
         if for_good:
-            await self._documents.remove(place.account_id, document_id, expected_revision=stored.revision)
-        else:
-            gone = await self._documents.put(gone, (), expected_revision=stored.revision)
-        self.tell(gone, stored)
-        return gone
+            await self._remove(gone, stored)
+            return gone
+        return await self._put(gone, place.realm, before=stored)
 
     async def keep_private(self, document: Document, private: Json, *, realm: str = "") -> Document:
         """Replace what clients never see of a document. Raises RevisionConflict, StorageLost."""
@@ -195,9 +201,17 @@ class DocumentService:
             await self._keep_password(document, password)
         elif document.type == "user" and "username" not in data:
             document.private = {}  # nobody logs in without a name
+        if document.type == "webhook":
+            document.private = webhook_private(
+                document.private, document.data, make_secret=self._signing_secret
+            )
         if before is not None and _changes_realm(document, before):
             return await self._put_with_devices(document, before)
         return await self._put(document, realm, before=before)
+
+    def _signing_secret(self) -> str:
+        """Return a key in the form of Standard Webhooks: 24 random bytes."""
+        return "whsec_" + b64encode(bytes.fromhex(self._random.hex(48))).decode()
 
     def _completed(self, type: str, data: Json, realm: str, parent: Json | None) -> Json:
         if type == "account":
@@ -214,13 +228,18 @@ class DocumentService:
         self, changes: Sequence[tuple[Document, Document | None]], realm: str
     ) -> Sequence[Document]:
         """Store documents of one account in one step; the first of them is what the client asked for."""
+        rows = [
+            () if document is before else self._outbox.rows_of_document(document, before)
+            for document, before in changes
+        ]
         writes = [
             DocumentWrite(
                 document=document,
                 keys=keys_of(document, realm=realm),
                 expected_revision=before.revision if before is not None else None,
+                outbox=outbox,
             )
-            for document, before in changes
+            for (document, before), outbox in zip(changes, rows, strict=True)
         ]
         try:
             stored = await self._documents.put_all(writes)
@@ -231,7 +250,17 @@ class DocumentService:
             raise InvalidDocument(taken_fault(error.kind, error.value, holder)) from None
         for document, (_, before) in zip(stored, changes, strict=True):
             self.tell(document, before)
+        for outbox in rows:
+            self._outbox.stored(outbox)
         return stored
+
+    async def _remove(self, gone: Document, stored: Document) -> None:
+        rows = self._outbox.rows_of_document(gone, stored)
+        await self._documents.remove(
+            gone.account_id, gone.id, expected_revision=stored.revision, outbox=rows
+        )
+        self.tell(gone, stored)
+        self._outbox.stored(rows)
 
     async def _keep_password(self, document: Document, password: str) -> None:
         """Store what logins are compared with; older tokens of the user die."""

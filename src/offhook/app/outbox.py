@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import msgspec
 
 from offhook.delivery.model import OutboxRow
-from offhook.directory.model import Json
+from offhook.directory.model import Document, Json
 
 from .channel_events import ChannelEvent
 from .storage import Listing, Page, TimeRange
@@ -28,11 +28,30 @@ class _NoOutbox:
     def rows(self, events: Sequence[ChannelEvent]) -> Sequence[OutboxRow]:
         return ()
 
+    def rows_of_document(self, document: Document, before: Document | None) -> Sequence[OutboxRow]:
+        return ()
+
     def stored(self, rows: Sequence[OutboxRow]) -> None:
         pass
 
 
 NO_OUTBOX: Final[CallOutbox] = _NoOutbox()
+"""Of a node without webhooks."""
+
+
+class DocumentOutbox(Protocol):
+    """Makes the outbox rows of written documents."""
+
+    def rows_of_document(self, document: Document, before: Document | None) -> Sequence[OutboxRow]:
+        """Return what to store with a document; must not block or raise."""
+        ...
+
+    def stored(self, rows: Sequence[OutboxRow]) -> None:
+        """Take note that rows are on the disk: they can be sent."""
+        ...
+
+
+NO_DOCUMENT_OUTBOX: Final[DocumentOutbox] = _NoOutbox()
 """Of a node without webhooks."""
 
 

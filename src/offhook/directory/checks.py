@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
+import msgspec
 import re2
 
 from .faults import Path
@@ -31,6 +33,18 @@ end or impersonate calls."""
 
 PRESENCE_ID: Final = re.compile(r"[^\s<>\"@,;:?&]{1,128}(@[A-Za-z0-9._-]{1,128})?")
 SIP_USER: Final = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%#]+")
+URI_CHARACTERS: Final = re.compile(r"[!-~]+")
+"""Of a URI that goes into a request line: others must be percent-encoded."""
+
+WEBHOOK_MODIFIERS: Final = {
+    "type": ("account", "callflow", "clicktocall", "device", "resource", "user", "webhook", "all"),
+    "action": ("doc_created", "doc_edited", "doc_deleted", "all"),
+}
+"""What an `object` webhook chooses its documents by (kazoo-behaviour 10.1)."""
+
+CUSTOM_DATA_MAX_BYTES: Final = 16_384
+"""As JSON: it goes into every event of a webhook."""
+
 URI_PART: Final = re.compile(r"[^\s<>\"]*")
 
 MESSAGES: Final = {
@@ -140,6 +154,34 @@ def _callflow(data: Any) -> Iterator[Fault]:
         yield Fault(("numbers",), "required", message, "numbers")
 
 
+def _webhook(data: Any) -> Iterator[Fault]:
+    custom_data = data.get("custom_data", {})
+    if not isinstance(custom_data, dict):
+        return
+    if data.get("hook") == "object":
+        for name, known in WEBHOOK_MODIFIERS.items():
+            if name not in custom_data:
+                yield Fault(("custom_data", name), "required", "missing required modifier", name)
+            elif custom_data[name] not in known:
+                message = "value not found in enumerated list of values"
+                yield Fault(("custom_data", name), "enum", message, custom_data[name])
+    if len(msgspec.json.encode(custom_data)) > CUSTOM_DATA_MAX_BYTES:
+        message = f"custom data must not be more than {CUSTOM_DATA_MAX_BYTES} bytes"
+        yield Fault(("custom_data",), "maxLength", message, custom_data)
+
+
+def _webhook_uri(value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str):
+        return
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        is_good = False
+    if not is_good or not URI_CHARACTERS.fullmatch(value):
+        yield Fault((), "error", "invalid client URL", value)
+
+
 CHECKS: Final[dict[str, Check]] = {
     "regex": _regex,
     "regex_names": _regex_names,
@@ -150,5 +192,7 @@ CHECKS: Final[dict[str, Check]] = {
     "uri_part": _matching(URI_PART, MESSAGES["uri"]),
     "device": _device,
     "callflow": _callflow,
+    "webhook": _webhook,
+    "webhook_uri": _webhook_uri,
 }
 """`x-check` in a schema; `playable` and `module_data` are `validation`'s own."""

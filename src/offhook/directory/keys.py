@@ -22,6 +22,7 @@ CALLFLOW_NUMBER: Final = "callflow_number"
 CALLFLOW_PATTERNS: Final = "callflow_patterns"
 RESOURCE: Final = "resource"
 ACCOUNT_NUMBER: Final = "account_number"
+WEBHOOK: Final = "webhook"
 
 
 def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
@@ -42,6 +43,7 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | callflow_patterns | callflow that has patterns | empty: they are found together | account | |
     | resource | resource | empty: they are found together | account | |
     | account_number | callflow | its numbers that begin with `+` | | |
+    | webhook | webhook | empty: all of the installation are found together | | |
     """
     make = _KEYS.get(document.type)
     return [] if make is None else list(dict.fromkeys(make(document, realm)))
@@ -129,6 +131,10 @@ def _resource_keys(document: Document, _realm: str) -> Keys:
     yield DocumentKey(kind=RESOURCE, value="", scope=document.account_id, unique=False)
 
 
+def _webhook_keys(_document: Document, _realm: str) -> Keys:
+    yield DocumentKey(kind=WEBHOOK, value="", unique=False)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -139,4 +145,5 @@ _KEYS: Final[dict[str, Callable[[Document, str], Keys]]] = {
     "device": _device_keys,
     "callflow": _callflow_keys,
     "resource": _resource_keys,
+    "webhook": _webhook_keys,
 }

@@ -17,7 +17,7 @@ class Document(msgspec.Struct, kw_only=True):
     """32 lower-case hex digits; an account's id equals its account_id."""
     account_id: str
     type: str
-    """`account`, `user`, `device`, `callflow`, `resource`, `clicktocall`."""
+    """`account`, `user`, `device`, `callflow`, `resource`, `clicktocall`, `webhook`."""
     data: Json
     """Public keys as clients see them, unknown ones too; without `id`."""
     private: Json = {}

@@ -10,6 +10,7 @@ from .fields import Schema
 from .logins import API_AUTH, USER_AUTH
 from .resources import RESOURCE
 from .users import USER
+from .webhooks import WEBHOOK
 
 DOCUMENTS: Final[dict[str, Schema]] = {
     "account": ACCOUNT,
@@ -18,6 +19,7 @@ DOCUMENTS: Final[dict[str, Schema]] = {
     "callflow": CALLFLOW,
     "resource": RESOURCE,
     "clicktocall": CLICKTOCALL,
+    "webhook": WEBHOOK,
 }
 """By document type."""
 
