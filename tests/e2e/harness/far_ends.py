@@ -218,6 +218,45 @@ def answers_after(ring_ms: int) -> Scenario:
     )
 
 
+LIVES_THROUGH_CRASHES: Final = scenario(
+    "answers after a while, and meets a server that dies at any instant and comes back",
+    # of a leg that is over here, or never was: the server's successor cannot know
+    receive("CANCEL", optional="true", then="unknown"),
+    receive("BYE", optional="true", then="unknown"),
+    receive("ACK", optional="true", then="acknowledged"),
+    receive_invite(),
+    RING,
+    receive("CANCEL", optional="global", within_ms=60, otherwise="pick_up", then="cancelled"),
+    receive("CANCEL", then="cancelled"),
+    label("pick_up"),
+    ANSWER,
+    receive("CANCEL", optional="true", then="crossed"),
+    receive("ACK", then="talking"),
+    label("crossed"),
+    answer_last(),
+    receive("CANCEL", optional="true", within_ms=500, otherwise="repeat", then="crossed"),
+    receive("ACK", then="talking"),
+    label("repeat"),
+    ANSWER,  # SIPp itself repeats only what it sent last
+    receive("CANCEL", optional="true", then="crossed"),
+    receive("ACK"),
+    label("talking"),
+    *END_BY_BYE,
+    go_to("over"),
+    label("cancelled"),
+    answer_last(),
+    answer_invite(487, "Request Terminated"),
+    receive("ACK"),
+    go_to("over"),
+    label("acknowledged"),
+    receive("BYE"),
+    label("unknown"),
+    answer_last(481, "Call/Transaction Does Not Exist"),
+    label("over"),
+)
+"""Demands an end of every leg it answered, by BYE after ACK, or by CANCEL before."""
+
+
 def gateway(*, username: str, password: str, realm: str = "trunk.test") -> Scenario:
     """A carrier that takes calls only with these digest credentials, and asks again when they are wrong."""
     challenge = refuse(401, "Unauthorized", headers=("WWW-Authenticate: " + CHALLENGE.format(realm=realm),))

@@ -1,6 +1,7 @@
 """SIPp as the far end of a call, in the background, with its verdict on us."""
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -34,13 +35,17 @@ class Sipp:
         lost_percent: int = 0,
         media: RtpEndpoint | None = None,
         calling: str = "",
+        is_forgetful: bool = False,
     ) -> None:
+        """is_forgetful: it takes what comes after the end of a call for a new one; else it says nothing."""
         self.scenario = scenario
         self.port = free_port()
         self.uri = f"sip:far@{HOST}:{self.port}" + (";transport=tcp" if transport == "tcp" else "")
         self._media = media
         self._folder = folder
         self._command = self._build_command(calls, transport, lost_percent, calling)
+        if is_forgetful:
+            self._command += ["-deadcall_wait", "0"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -72,6 +77,11 @@ class Sipp:
             return
         self._process.kill()
         self._process.wait(STOP_S)
+
+    def finish(self, *, timeout_s: float) -> None:
+        """Take no more calls and return once every one went as demanded. Raises AssertionError if not."""
+        self._running().send_signal(signal.SIGUSR1)
+        self.assert_clean(timeout_s=timeout_s)
 
     def assert_clean(self, *, timeout_s: float = 10.0) -> None:
         """Return once every call went as the scenario demands. Raises AssertionError with its log if not."""

@@ -1,0 +1,119 @@
+"""kill -9 at random instants under load: every accepted call has one outcome, no far end keeps a leg.
+
+OFFHOOK_TEST_KILLS=200 makes a longer run of it.
+"""
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from .harness import Account, KazooClient, Server, Sipp
+from .harness.far_ends import LIVES_THROUGH_CRASHES
+from .harness.waiting import wait_for
+
+pytestmark = pytest.mark.needs("sipp")
+
+KILLS: Final = int(os.environ.get("OFFHOOK_TEST_KILLS", "12"))
+CALLERS: Final = 8
+LONGEST_LIFE_S: Final = 1.2
+"""Of a server under load, from its first call; the shortest is none at all."""
+CLEAN_WITHIN_S: Final = 45.0
+"""A leg that nobody knows to be over is given up after 64*T1."""
+
+Accepted = dict[str, str]
+"""Button by call id, of every call that a client has seen accepted."""
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "node"
+    folder.mkdir()
+    server = Server(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def far_ends(tmp_path: Path) -> Iterator[list[Sipp]]:
+    started = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        sipp = Sipp(LIVES_THROUGH_CRASHES, folder, calls=1_000_000, is_forgetful=True)
+        sipp.start()
+        started.append(sipp)
+    yield started
+    for sipp in started:
+        sipp.stop()
+
+
+class Callers:
+    """Threads that press a button and sometimes end what they began, until the server is gone."""
+
+    def __init__(self, account: Account, button: str, accepted: list[str], dice: random.Random) -> None:
+        self._account, self._button, self._accepted = account, button, accepted
+        self._stop = threading.Event()
+        seeds = [dice.random() for _ in range(CALLERS)]
+        self._threads = [threading.Thread(target=self._press, args=(seed,)) for seed in seeds]
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _press(self, seed: float) -> None:
+        dice = random.Random(seed)
+        while not self._stop.is_set():
+            try:
+                call_id = self._account.connect(self._button, "1002")
+                self._accepted.append(call_id)
+                time.sleep(dice.uniform(0, 0.3))
+                if dice.random() < 0.4:
+                    self._account.client.request("DELETE", self._account.path("calls", call_id))
+            except (OSError, ValueError):  # refused, reset, or half an answer
+                time.sleep(0.01)
+
+
+def test_kill_9_at_random_instants(node: Server, far_ends: list[Sipp]) -> None:
+    dice = random.Random(3)
+    client = KazooClient(node.host, node.http_port)
+    client.login(node.api_key)
+    account = client.create_account("Acme", "acme.test")
+    for number, sipp in zip(("1001", "1002"), far_ends, strict=True):
+        account.create_extension(number, account.create_static_phone(f"phone{number}", sipp.uri))
+    button = account.create_button("1001")
+    accepted: list[str] = []
+    for _ in range(KILLS):
+        with Callers(account, button, accepted, dice):
+            time.sleep(dice.uniform(0.0, LONGEST_LIFE_S))
+            node.kill()
+        node.start()
+        client.login(node.api_key)
+    assert len(accepted) > KILLS
+
+    calls = [account.wait_for_outcome(call_id, timeout_s=CLEAN_WITHIN_S) for call_id in accepted]
+    outcomes = Counter(call["outcome"] for call in calls)
+    assert outcomes["platform_error"] > KILLS / 2
+    assert set(outcomes) <= {"platform_error", "canceled", "connected"}, outcomes
+    listed = Counter(
+        item["call_id"] for item in account.get("clicktocall", button, "history", paginate="false")
+    )
+    assert {call_id: listed[call_id] for call_id in accepted} == dict.fromkeys(accepted, 1)
+    assert set(listed.values()) == {1}
+    wait_for(lambda: account.get("channels") == [], timeout_s=CLEAN_WITHIN_S, what="the last channel to end")
+    for sipp in far_ends:
+        sipp.finish(timeout_s=CLEAN_WITHIN_S)
+    print(f"{KILLS} kills, {len(accepted)} accepted calls, outcomes {dict(outcomes)}")
