@@ -252,8 +252,8 @@ def _of_leg(call: Call, leg: Leg, milestone: Milestone) -> Json:
     other = _other_leg(call, leg)
     is_joined = call.times.bridged > 0 and leg in (call.first, call.second)
     data: Json = {
-        "party": str(leg.party),
-        "side": str(leg.side),
+        "leg_party": str(leg.party),
+        "leg_side": str(leg.side),
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
         "callee_id_name": endpoint.callee_id_name,

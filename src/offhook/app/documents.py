@@ -256,9 +256,7 @@ class DocumentService:
 
     async def _remove(self, gone: Document, stored: Document) -> None:
         rows = self._outbox.rows_of_document(gone, stored)
-        await self._documents.remove(
-            gone.account_id, gone.id, expected_revision=stored.revision, outbox=rows
-        )
+        await self._documents.remove(gone.account_id, gone.id, expected_revision=stored.revision, outbox=rows)
         self.tell(gone, stored)
         self._outbox.stored(rows)
 

@@ -1,11 +1,11 @@
-"""Ports of the outbox: what webhooks have yet to be told, and what became of it."""
+"""Ports of delivery: what webhooks have yet to be told, how it gets there, and what became of it."""
 
 from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from offhook.delivery.model import OutboxRow
+from offhook.delivery import OutboxRow, PreparedRequest, Reception
 from offhook.directory.model import Document, Json
 
 from .channel_events import ChannelEvent
@@ -53,6 +53,18 @@ class DocumentOutbox(Protocol):
 
 NO_DOCUMENT_OUTBOX: Final[DocumentOutbox] = _NoOutbox()
 """Of a node without webhooks."""
+
+
+class WebhookSender(Protocol):
+    """Sends requests to receivers."""
+
+    async def send(self, request: PreparedRequest) -> Reception:
+        """Send it and return the answer, within seconds. Raises Undeliverable."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open. Repeating it does nothing."""
+        ...
 
 
 class NumberedRow(msgspec.Struct, frozen=True):
