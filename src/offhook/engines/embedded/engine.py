@@ -334,7 +334,7 @@ class EmbeddedEngine:
             self._recovery.on_dialog_ended(leg, event)
         if not isinstance(leg, EngineLeg):
             return
-        if event.by_peer:
+        if event.by_peer or leg.has_left:
             cause = cause_of_bye(event) if not leg.end_cause else leg.end_cause
             self._finish(leg, cause, 200, "", by_peer=True)
             return

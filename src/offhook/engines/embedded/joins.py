@@ -27,6 +27,8 @@ _log = structlog.get_logger("offhook.engine")
 _RETRY_WITH_RELAY: Final = frozenset({406, 415, 488})
 """A phone that refuses the other's SDP with one of these may take the relay's."""
 
+_UNKNOWN_DIALOG: Final = 481
+
 
 class LegControl(Protocol):
     """What a join needs of the engine."""
@@ -130,6 +132,8 @@ class Joins:
         first, second = event.dialog.context, event.invite.context
         if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
             return
+        if event.dialog.is_over:
+            return _note_gone(first, event.status)
         if second.stage is Stage.ANSWERED:
             return self._join_through_relay(first, second)  # most phones take what they did not list
         if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
@@ -173,3 +177,13 @@ class Joins:
         leg = event.dialog.context
         if isinstance(leg, EngineLeg) and event.body:
             leg.media.take_late_answer(leg.side, event.body)
+
+
+def _note_gone(leg: EngineLeg, status: int) -> None:
+    """A phone does not know its call any more: it has hung up (481), or is silent. The core sends the BYE."""
+    if leg.stage is not Stage.ANSWERED:
+        return  # we hung up before it said so
+    if status == _UNKNOWN_DIALOG:
+        leg.has_left = True
+    else:
+        leg.end_cause = policy.cause_of_sip(status)

@@ -38,6 +38,7 @@ class EngineLeg:
         "dialog",
         "end_cause",
         "end_code",
+        "has_left",
         "invite",
         "is_confirmed",
         "media",
@@ -55,6 +56,8 @@ class EngineLeg:
         self.stage = Stage.PREPARING
         self.invite: ClientInvite | None = None
         self.dialog: Dialog | None = None
+        self.has_left = False
+        """The phone hung up, and its BYE has not come."""
         self.is_confirmed = False
         """The journal holds the answer: from now on the far end may depend on us."""
         self.ack_body: bytes | None = None
