@@ -5,8 +5,9 @@ final entry (stored with its history item and CDRs in one transaction, retried w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -67,6 +68,8 @@ worth more than the case that this process dies as well. (The phone itself would
 
 RECOVERED_AT_ONCE: Final = 50
 """Calls of a dead process taken up in one turn: some 20 ms of work, a few hundred messages."""
+
+SHUTDOWN: Final = EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN")
 
 RECOVERY_PAUSE_S: Final = 0.05
 """Pause between them, for the messages to leave and new calls to pass: 1,000 calls per second."""
@@ -189,7 +192,9 @@ class CallService:
         """Legs whose answer is not known to be durable yet."""
         self._confirming: asyncio.Task[None] | None = None
         self._recovering: asyncio.Task[None] | None = None
-        self._draining = False
+        self._accepting = 0
+        """Calls that wait for the disk before they begin."""
+        self._draining = self._stopping = False
         self._idle = asyncio.Event()
 
     # --- life of the service ------------------------------------------------------------------------
@@ -205,7 +210,7 @@ class CallService:
     async def drain(self, bound_s: float) -> bool:
         """Refuse new calls and wait for the live ones; return False if some were left at the bound."""
         self._draining = True
-        if self._calls:
+        if self._calls or self._accepting:
             self._idle.clear()
             try:
                 async with asyncio.timeout(bound_s):
@@ -216,9 +221,9 @@ class CallService:
 
     async def stop(self) -> None:
         """End every live call, wait for the final entries, close the engine."""
-        self._draining = True
+        self._draining = self._stopping = True
         for live in list(self._calls.values()):
-            self._feed(live, EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN"))
+            self._feed(live, SHUTDOWN)
         await self.drain(5.0)
         if self._recovering is not None:
             self._recovering.cancel()
@@ -243,21 +248,37 @@ class CallService:
         """
         if self._draining:
             raise Draining
-        self._limits.admit(len(self._calls), self._clock.monotonic())
+        self._limits.admit(len(self._calls) + self._accepting, self._clock.monotonic())
         accepted_at = self._clock.epoch()
-        live = LiveCall(Call(plan, accepted_at))
-        self._calls[plan.call_id] = live  # counted from now on
+        self._accepting += 1
         try:
             await self._journal.accept(plan, accepted_at, claim=claim)
-        except BaseException:
-            del self._calls[plan.call_id]
+            return self._begin(plan, accepted_at, SHUTDOWN if self._stopping else None)
+        except asyncio.CancelledError:
+            self._own(self._end_forsaken(plan, accepted_at), f"forsaken {plan.call_id}")
             raise
+        finally:
+            self._accepting -= 1
+            self._note_idle()
+
+    def _begin(self, plan: CallPlan, accepted_at: float, end: EndRequested | None) -> LiveCall:
+        """Execute a call that is durable; end is why it is over before anything rings."""
+        live = self._calls[plan.call_id] = LiveCall(Call(plan, accepted_at))
         _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
         self._observe_accepted(live.view())
-        if live.call.state is CallState.PLACED:  # not ended by a shutdown meanwhile
+        if end is not None:
+            self._feed(live, end)
+        else:
             at = self._clock.epoch()
             self._carry_out(live, live.call.start(at), at)
         return live
+
+    async def _end_forsaken(self, plan: CallPlan, accepted_at: float) -> None:
+        """The client left while its call was being stored: if it was stored all the same, it ends."""
+        with contextlib.suppress(StorageLost):
+            await self._journal.durable()
+        if await self._journal.call(plan.account_id, plan.call_id) is not None:
+            self._begin(plan, accepted_at, EndRequested(By.VISITOR if plan.visitor else By.API))
 
     async def get(self, account_id: str, call_id: str) -> CallView | None:
         """Return a live or finished call of the account, or None."""
@@ -395,9 +416,16 @@ class CallService:
         live.timers.clear()
         for leg_id in live.call.legs:
             self._by_leg.pop(leg_id, None)
-        task = asyncio.get_running_loop().create_task(self._finish(live, fact), name=f"finish {live.call_id}")
+        self._own(self._finish(live, fact), f"finish {live.call_id}")
+
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+
+    def _note_idle(self) -> None:
+        if not self._calls and not self._accepting:
+            self._idle.set()
 
     async def _finish(self, live: LiveCall, fact: CallEnded) -> None:
         view = live.view()
@@ -410,8 +438,7 @@ class CallService:
         self._channel_events.publish(events)
         self._outbox.stored(rows)
         del self._calls[live.call_id]
-        if not self._calls:
-            self._idle.set()
+        self._note_idle()
         live.note_stored()
         ending = fact.ending
         _log.info(

@@ -349,3 +349,56 @@ def test_a_late_event_of_a_leg_nobody_knows_is_dropped(tmp_path: Path) -> None:
             assert service.count() == 0
 
     run(scenario())
+
+
+class DiskThatTakesItsTime:
+    """The real journal, whose accept returns only when `go_on` is set."""
+
+    def __init__(self, journal) -> None:
+        self._journal = journal
+        self.go_on = asyncio.Event()
+
+    def __getattr__(self, name: str):
+        return getattr(self._journal, name)
+
+    async def accept(self, *arguments, **options) -> None:
+        await self._journal.accept(*arguments, **options)
+        await self.go_on.wait()
+
+
+def test_a_call_that_is_being_stored_at_shutdown_ends_without_a_ring(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        disk = DiskThatTakesItsTime(store.journal)
+        async with given_service(tmp_path, journal=disk) as (service, engine):
+            placing = asyncio.create_task(service.place(two_party_plan()))
+            await asyncio.sleep(0.05)
+            assert not await service.hang_up(ACCOUNT, "c2c-test", By.API)
+            stopping = asyncio.create_task(service.stop())
+            await asyncio.sleep(0)
+            disk.go_on.set()
+            view = await (await placing).ended()
+            await stopping
+            assert view.ending is not None
+            assert (view.ending.outcome, view.ending.by) == (Outcome.PLATFORM_ERROR, By.PLATFORM)
+            assert engine.performed == []
+        await store.close()
+
+    run(scenario())
+
+
+def test_a_call_whose_client_left_while_it_was_stored_ends_as_canceled(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        disk = DiskThatTakesItsTime(store.journal)
+        async with given_service(tmp_path, journal=disk) as (service, engine):
+            placing = asyncio.create_task(service.place(two_party_plan()))
+            await asyncio.sleep(0.05)
+            placing.cancel()
+            while (view := await service.get(ACCOUNT, "c2c-test")) is None or view.ending is None:
+                await asyncio.sleep(0.01)
+            assert view.ending.outcome is Outcome.CANCELED
+            assert engine.performed == []
+        await store.close()
+
+    run(scenario())
