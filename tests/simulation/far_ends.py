@@ -130,7 +130,8 @@ class FarEnd:
     @property
     def hung_up(self) -> bool:
         """Tell whether it ended its dialog, or its core did after a re-INVITE that was never answered."""
-        return self.bye_sent or self.ends > self.byes_received
+        left = self.dialog is not None and self.dialog.is_over and not self.byes_received
+        return self.bye_sent or left
 
     @property
     def is_held(self) -> bool:

@@ -18,6 +18,7 @@ from offhook.calls.events import (
     decode_fact,
 )
 from offhook.calls.model import By, CallPlan, Ending, MediaMode, Outcome, Party, PartyPlan
+from offhook.calls.policy import CRASH
 from offhook.calls.replay import replay
 
 from .far_ends import MEDIA_PORT, FarEnd
@@ -152,6 +153,8 @@ def _reason_missing(ending: Ending, facts: Sequence[Fact], record: CallRecord) -
     outcome = ending.outcome
     if outcome is Outcome.PLATFORM_ERROR:
         return "" if record.had_crash or record.lost_relay else "nothing of ours failed"
+    if ending.hangup_cause == CRASH and outcome is not Outcome.CONNECTED:
+        return "our fault, and not called so"
     if outcome is Outcome.CONNECTED:
         return _reason_for_end(ending, record)
     if outcome is Outcome.CANCELED:

@@ -64,9 +64,6 @@ JOIN: Final = "join"
 MAX_DURATION: Final = "max_duration"
 ENDING_BOUND: Final = "ending"
 
-CRASH: Final = "CRASH"
-"""KAZOO's word for a leg that ended with the process that held it."""
-
 JOIN_BOUND_S: Final = 35.0
 """A join by re-INVITE is over after timer B (32 s), answered or not."""
 ENDING_BOUND_S: Final = 100.0
@@ -166,15 +163,15 @@ class Call:
     def _end_lost(self, leg: Leg, dialog: str) -> None:
         if leg.state is LegState.ENDED:
             return
-        leg.state, leg.hangup_cause = LegState.ENDING, CRASH
-        self._out.append(EndLostLeg(self.plan.call_id, leg.endpoint, CRASH, dialog))
+        leg.state, leg.hangup_cause = LegState.ENDING, policy.CRASH
+        self._out.append(EndLostLeg(self.plan.call_id, leg.endpoint, policy.CRASH, dialog))
 
     def _ending_after_crash(self) -> Ending:
         """A joined call that a party has hung up was over before the crash; any other was ended by it."""
         for leg in (self.first, self.second):
             if self.times.bridged and leg and leg.state is LegState.ENDED and leg.ended_by_peer:
                 return _hung_up(leg, joined=True)
-        return Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause=CRASH)
+        return Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause=policy.CRASH)
 
     def live_legs(self) -> list[Leg]:
         """Return the legs that an engine still holds."""
@@ -492,9 +489,9 @@ def _unanswered(leg: Leg) -> str:
 def _hung_up(leg: Leg, *, joined: bool) -> Ending:
     """Return how a call ends when this answered leg is over."""
     gave_up = leg.ended_by_peer and not joined
-    outcome = Outcome.CONNECTED if joined else Outcome.CANCELED if leg.ended_by_peer else Outcome.FAILED
+    lost = Outcome.PLATFORM_ERROR if leg.hangup_cause == policy.CRASH else Outcome.FAILED
     return Ending(
-        outcome=outcome,
+        outcome=Outcome.CONNECTED if joined else Outcome.CANCELED if leg.ended_by_peer else lost,
         party=leg.party,
         side=leg.side,
         by=policy.side_as_by(leg.side) if leg.ended_by_peer else By.PLATFORM,

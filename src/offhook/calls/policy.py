@@ -80,6 +80,9 @@ _CAUSE_OF_SIP: Final[dict[int, str]] = {
     606: "INCOMPATIBLE_DESTINATION",
 } | {code: "INTERWORKING" for code in range(413, 424) if code != 415}
 
+CRASH: Final = "CRASH"
+"""KAZOO's word for a leg that ended with the process or the relay that held it."""
+
 _OUTCOME_OF_CAUSE: Final[dict[str, Outcome]] = {
     "USER_BUSY": Outcome.BUSY,
     "CALL_REJECTED": Outcome.REJECTED,
@@ -96,6 +99,7 @@ _OUTCOME_OF_CAUSE: Final[dict[str, Outcome]] = {
     "DESTINATION_OUT_OF_ORDER": Outcome.UNREACHABLE,
     "INVALID_NUMBER_FORMAT": Outcome.UNREACHABLE,
     "NUMBER_CHANGED": Outcome.UNREACHABLE,
+    CRASH: Outcome.PLATFORM_ERROR,
 }
 
 _CREDENTIALS_REFUSED: Final = frozenset({401, 402, 407})
@@ -104,13 +108,15 @@ _CREDENTIALS_REFUSED: Final = frozenset({401, 402, 407})
 _GATEWAY_TIMEOUT: Final = 504
 
 _MOST_TELLING: Final[tuple[Outcome, ...]] = (
+    Outcome.PLATFORM_ERROR,
     Outcome.REJECTED,
     Outcome.BUSY,
     Outcome.NO_ANSWER,
     Outcome.FAILED,
     Outcome.UNREACHABLE,
 )
-"""Which of several failed phones speaks for the party: what a person did before what a machine did."""
+"""Which of several failed phones speaks for the party: what a person did before what a machine did.
+A leg that we lost comes first of all: its phone might have answered."""
 
 DEFINITIVE: Final = frozenset({Outcome.BUSY, Outcome.REJECTED, Outcome.NO_ANSWER})
 """The destination itself answered: another carrier would only hear the same."""
@@ -159,7 +165,7 @@ def blame_for_failure(leg: Leg) -> By:
 
 
 _FOUND_BY_US: Final = frozenset(
-    {"DESTINATION_OUT_OF_ORDER", "RECOVERY_ON_TIMER_EXPIRE", "INCOMPATIBLE_DESTINATION"}
+    {"DESTINATION_OUT_OF_ORDER", "RECOVERY_ON_TIMER_EXPIRE", "INCOMPATIBLE_DESTINATION", CRASH}
 )
 """Causes that an engine finds by itself: no transport, no answer to SIP, no common codec."""
 

@@ -159,6 +159,19 @@ def test_a_carrier_that_fails_is_blamed_and_the_next_is_tried() -> None:
     assert ending[:4] == (Outcome.FAILED, Party.SECOND, Side.CONTACT, By.CARRIER)
 
 
+def test_a_leg_that_we_lost_makes_it_our_fault() -> None:
+    call = given_second_rings(plan(first=(step("a"),), second=(step("b1", "b2"),)))
+    call.receive(busy("b1"), 1003.0)
+    ending = end_of(call, LegEnded("b2", "CRASH", 487, "", by_peer=False))
+    assert ending[:4] == (Outcome.PLATFORM_ERROR, Party.SECOND, Side.CONTACT, By.PLATFORM)
+
+
+def test_an_answered_leg_that_we_lost_makes_it_our_fault() -> None:
+    call = given_second_rings(two_party_plan())
+    ending = end_of(call, LegEnded("a", "CRASH", 200, "", by_peer=False))
+    assert ending[:4] == (Outcome.PLATFORM_ERROR, Party.FIRST, Side.EXTENSION, By.PLATFORM)
+
+
 def test_a_busy_destination_is_not_hunted_through_other_carriers() -> None:
     hunted = (step("g1", hunt="carriers"), step("g2", hunt="carriers"), step("v"))
     call = given_second_rings(plan(first=(step("a"),), second=hunted))
