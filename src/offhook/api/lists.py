@@ -1,18 +1,33 @@
-"""Lists: opaque page keys, filters on the stored document, month ranges (kazoo-behaviour 12)."""
+"""Lists: pages by opaque key, month ranges, projections (kazoo-behaviour 12)."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
-from offhook.app.ports import Listing, Page, TimeRange
+from offhook.app.documents import DocumentService
+from offhook.app.ports import DocumentRange, Listing, Mark, Page, TimeRange
 from offhook.directory.model import Document, Json
 from offhook.kernel import gregorian_s
 
+from .csv_rows import rows_as_csv, wants_csv
 from .envelope import Reply
 from .errors import field_fault, plain
+from .filters import document_filters, filters, has_filters, seconds_of
 from .request import Request
+
+__all__ = [
+    "ListOf",
+    "document_list",
+    "filters",
+    "has_filters",
+    "listing_reply",
+    "page_of",
+    "time_range",
+    "whole_list",
+]
 
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 1_000
@@ -21,14 +36,29 @@ PAGE_SIZE_MAX: Final = 1_000
 UNPAGED_MAX: Final = 10_000
 """`paginate=false` gives at most this many, else 416 as KAZOO: more blocks the loop and fits no browser."""
 
+SLICES_MAX: Final = 50
+"""Slices of 1,000 rows that a filter looks through for one page; then the page goes out as it is, with a
+next_start_key."""
+
+FIELDS_MAX: Final = 100
+"""Names in `fields`; no document has so many."""
+
 RANGE_MAX_S: Final = 2_682_000
 """KAZOO's 31 days and an hour."""
 
-Keep = Callable[[Json, float, float], bool]
-"""Takes the stored JSON, created and modified times (Unix seconds); tells whether it stays in the list."""
+KEY_MAX: Final = 2_000
+"""Characters of a start_key; ours have at most about 800."""
 
-_FILTER_WORDS: Final = ("filter_", "has_key", "key_missing", "has_value", "value_missing", "missing_value")
-_TIME_FILTERS: Final = ("created_from", "created_to", "modified_from", "modified_to")
+_LAST: Final = "\U0010ffff"
+"""Sorts behind every text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """Which ordered list is wanted (directory.ordering)."""
+
+    kind: str
+    scope: str
 
 
 def page_of(request: Request) -> Page:
@@ -46,7 +76,7 @@ def page_of(request: Request) -> Page:
 
 
 def is_ascending(request: Request) -> bool:
-    """Tell the wanted order; by default descending, newest first."""
+    """Tell the wanted order of a list by time; by default descending, newest first."""
     ascending = request.query.get("ascending")
     if ascending is not None:
         return ascending != "false"
@@ -58,37 +88,80 @@ def listing_reply(request: Request, listing: Listing, page: Page) -> Reply:
     return _paged(request, listing.items, page, listing.next_key)
 
 
-def document_list(
+async def document_list(
     request: Request,
-    documents: Iterable[Document],
+    documents: DocumentService,
+    wanted: ListOf,
     summary: Callable[[Document], Json],
-    sort_key: Callable[[Document], str],
+    *,
+    keep: Callable[[Document], bool] | None = None,
 ) -> Reply:
-    """Return a page of summaries, filtered, by sort key and id (KAZOO: by random id, descending).
+    """Return a page of summaries, filtered, by name and id (KAZOO: by random id, descending).
 
     The page key names the first row of the page, so that rows that come or go never shift the others.
+    Raises ApiError 400.
     """
     page = page_of(request)
-    keep = filters(request)
     backwards = request.query.get("ascending") == "false" or request.query.get("descending") == "true"
-    rows = sorted(
-        (sort_key(document), document.id, index, document)
-        for index, document in enumerate(documents)
-        if keep(document.data, document.created_at, document.modified_at)
+    rows, following = await _rows(
+        documents, _range(request, wanted, page, backwards=backwards), _chosen(request, keep)
     )
-    if backwards:
-        rows.reverse()
-    if page.start_key:
-        mark = _decode_key(page.start_key)
-        rows = [row for row in rows if (row[:2] <= mark if backwards else row[:2] >= mark)]
-    items = [summary(row[3]) for row in rows[: page.size]]
-    following = rows[page.size : page.size + 1]
-    return _paged(request, items, page, _encode_key(*following[0][:2]) if following else "")
+    items = [summary(document) for _, document in rows]
+    return _paged(request, items, page, _encode_key(following) if following else "")
 
 
-def plain_list(items: Sequence[Any]) -> Reply:
-    """Return a reply of a short list that has no pages."""
-    return Reply(data=list(items), is_list=True)
+def _chosen(request: Request, keep: Callable[[Document], bool] | None) -> Callable[[Document], bool] | None:
+    """Return what both the endpoint and the request's filters let through; None: everything."""
+    wanted = document_filters(request)
+    if wanted is None:
+        return keep
+
+    def both(document: Document) -> bool:
+        is_wanted = wanted(document.data, document.created_at, document.modified_at)
+        return is_wanted and (keep is None or keep(document))
+
+    return both
+
+
+async def _rows(
+    documents: DocumentService, wanted: DocumentRange, keep: Callable[[Document], bool] | None
+) -> tuple[list[tuple[Mark, Document]], Mark | None]:
+    """Return the rows of a page, and the first of the next. With a filter one more is read."""
+    if keep is None:
+        found = await documents.slice(wanted)
+        return found.rows, found.next
+    rows: list[tuple[Mark, Document]] = []
+    start = wanted.start
+    for _ in range(SLICES_MAX):
+        missing = wanted.limit + 1 - len(rows)
+        part = msgspec.structs.replace(wanted, start=start, limit=missing)
+        found = await documents.slice(part, keep=keep)
+        rows += found.rows
+        start = found.next
+        if len(rows) > wanted.limit:
+            return rows[: wanted.limit], rows[wanted.limit][0]
+        if start is None:
+            break
+    return rows, start
+
+
+def _range(request: Request, wanted: ListOf, page: Page, *, backwards: bool) -> DocumentRange:
+    end_key = request.query.get("end_key", "")
+    return DocumentRange(
+        kind=wanted.kind,
+        scope=wanted.scope,
+        start=_mark(page.start_key, is_upper=backwards) if page.start_key else None,
+        end=_mark(end_key, is_upper=not backwards) if end_key else None,
+        backwards=backwards,
+        limit=page.size,
+    )
+
+
+def whole_list(request: Request, items: Sequence[Json]) -> Reply:
+    """Return a reply of a list that is in memory as a whole and has no pages; filters look at its items."""
+    keep = document_filters(request) if has_filters(request) else None
+    kept = items if keep is None else [item for item in items if keep(item, 0.0, 0.0)]
+    return _listed(request, list(kept), None)
 
 
 def _paged(request: Request, items: list[Json], page: Page, next_key: str) -> Reply:
@@ -102,20 +175,39 @@ def _paged(request: Request, items: list[Json], page: Page, next_key: str) -> Re
             paging["start_key"] = page.start_key
         if next_key:
             paging["next_start_key"] = next_key
+    return _listed(request, items, paging)
+
+
+def _listed(request: Request, items: list[Json], paging: Json | None) -> Reply:
+    items = _projected(items, request.query)
+    if wants_csv(request):
+        return rows_as_csv(items)
     return Reply(data=items, is_list=True, paging=paging)
 
 
-def _encode_key(label: str, document_id: str) -> str:
-    raw = msgspec.json.encode((label, document_id))
-    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
+def _projected(items: list[Json], query: Mapping[str, str]) -> list[Json]:
+    """Leave only the `fields` asked for, and the id. They are those the list shows, no others."""
+    names = query.get("fields")
+    if not names:
+        return items
+    wanted = {"id", *(name.strip() for name in names.split(",", FIELDS_MAX)[:FIELDS_MAX])}
+    return [{name: value for name, value in item.items() if name in wanted} for item in items]
 
 
-def _decode_key(key: str) -> tuple[str, str]:
+def _encode_key(mark: Mark) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(mark)).decode("ascii").rstrip("=")
+
+
+def _mark(key: str, *, is_upper: bool) -> Mark:
+    """Return the place a key names. A text that is none of our keys is a name, as in KAZOO."""
+    key = key[:KEY_MAX]
     try:
-        raw = base64.urlsafe_b64decode(key[:2_000] + "=" * (-len(key) % 4))
-        return msgspec.json.decode(raw, type=tuple[str, str])
+        raw = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True)
+        mark: Mark = msgspec.json.decode(raw, type=Mark)
+        "".join(mark).encode()  # no half characters: the store could not look for them
     except (ValueError, msgspec.MsgspecError):
-        raise field_fault("start_key", "invalid", "start_key does not name a page", value=key[:100]) from None
+        return (key.lower(), _LAST if is_upper else "", "")
+    return mark
 
 
 # --- time ranges ------------------------------------------------------------------------------------
@@ -123,8 +215,8 @@ def _decode_key(key: str) -> tuple[str, str]:
 
 def time_range(request: Request, now: float) -> TimeRange:
     """Return the wanted range in Gregorian seconds; the last 31 days by default. Raises ApiError 400."""
-    upper = _seconds(request, "created_to")
-    lower = _seconds(request, "created_from")
+    upper = seconds_of(request, "created_to")
+    lower = seconds_of(request, "created_from")
     if upper is None:
         upper = gregorian_s(now) if lower is None else max(lower, min(gregorian_s(now), lower + RANGE_MAX_S))
     if lower is None:
@@ -136,91 +228,3 @@ def time_range(request: Request, now: float) -> TimeRange:
         text = f"created_to {upper} is more than {RANGE_MAX_S} seconds from created_from {lower}"
         raise field_fault("created_from", "date_range", text, cause=lower)
     return TimeRange(from_gregorian_s=lower, to_gregorian_s=upper)
-
-
-def _seconds(request: Request, name: str) -> int | None:
-    text = request.query.get(name)
-    if text is None or text == "":
-        return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise field_fault(
-            name, "type", "Value did not match type(s): integer", target="integer", value=text[:40]
-        )
-    return int(text)
-
-
-# --- filters ----------------------------------------------------------------------------------------
-
-
-def has_filters(request: Request) -> bool:
-    """Tell whether any filter but those of times is given."""
-    return any(name.startswith(_FILTER_WORDS) for name in request.query)
-
-
-def filters(request: Request, *, with_times: bool = True) -> Keep:
-    """Return the conjunction of the request's filters. Raises ApiError 400 for times that are no numbers."""
-    tests = [test for name, value in request.query.items() if (test := _test(name, value)) is not None]
-    bounds = [(name, _seconds(request, name)) for name in _TIME_FILTERS] if with_times else []
-    ranges = [(name, bound) for name, bound in bounds if bound is not None]
-
-    def keep(data: Json, created_at: float, modified_at: float) -> bool:
-        for name, bound in ranges:
-            at = gregorian_s(created_at if name.startswith("created") else modified_at)
-            if at < bound if name.endswith("from") else at > bound:
-                return False
-        return all(test(data) for test in tests)
-
-    return keep
-
-
-def _test(name: str, value: str) -> Callable[[Json], bool] | None:
-    if name.startswith("filter_not_"):
-        path, wanted = name[11:].split("."), _wanted(value)
-        return lambda data: not _equals(_at(data, path), wanted)
-    if name.startswith("filter_"):
-        path, wanted = name[7:].split("."), _wanted(value)
-        return lambda data: _equals(_at(data, path), wanted)
-    path = value.split(".")
-    if name == "has_key":
-        return lambda data: _at(data, path) is not _MISSING
-    if name == "key_missing":
-        return lambda data: _at(data, path) is _MISSING
-    if name == "has_value":
-        return lambda data: _at(data, path) not in (_MISSING, None, "", [], {})
-    if name in ("value_missing", "missing_value"):
-        return lambda data: _at(data, path) in (_MISSING, None, "", [], {})
-    return None
-
-
-_MISSING: Final = object()
-
-
-def _at(data: Any, path: list[str]) -> Any:
-    for name in path:
-        if not isinstance(data, dict) or name not in data:
-            return _MISSING
-        data = data[name]
-    return data
-
-
-def _wanted(value: str) -> frozenset[str]:
-    """Return the texts a value may equal: itself, or the items of a JSON list."""
-    if value.startswith("["):
-        try:
-            items = msgspec.json.decode(value)
-        except (ValueError, msgspec.MsgspecError, RecursionError):
-            return frozenset({value})
-        return frozenset(_text(item) for item in items)
-    return frozenset({value, value[1:-1]} if len(value) > 1 and value[0] == value[-1] == '"' else {value})
-
-
-def _equals(found: Any, wanted: frozenset[str]) -> bool:
-    return _text("" if found is _MISSING else found) in wanted
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (dict, list)):
-        return "\0"  # lists and objects never match
-    return str(value)

@@ -106,7 +106,7 @@ def test_full_disk_is_503(given_node: Start, monkeypatch: pytest.MonkeyPatch) ->
     async def full(*arguments: object, **options: object) -> None:
         raise StorageLost("disk full")
 
-    monkeypatch.setattr(node.store.documents, "put", full)
+    monkeypatch.setattr(node.store.documents, "put_all", full)
     refused = node.put(f"{acme.base}/devices", {"name": "Desk"})
     assert (refused.status, refused.json["message"]) == (503, "datastore_fault")
     assert "retry-after" in refused.headers
@@ -118,7 +118,7 @@ def test_a_bug_is_a_plain_500(given_node: Start, monkeypatch: pytest.MonkeyPatch
     async def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(node.store.documents, "list", broken)
+    monkeypatch.setattr(node.store.documents, "slice", broken)
     answer = node.get(f"/v2/accounts/{node.master}/devices")
     assert (answer.status, answer.json["message"]) == (500, "unspecified_fault")
     assert b"secret" not in answer.body

@@ -62,3 +62,91 @@ def test_filters_look_at_the_whole_document(node: ApiNode, acme: TestAccount) ->
     assert names("created_from=63000000000&filter_team=blue") == ["b00", "b02"]
     assert names("created_to=63000000000") == []
     assert names("modified_from=99000000000") == []
+
+
+def test_filtered_pages_are_full_and_the_last_has_no_key(node: ApiNode, acme: TestAccount) -> None:
+    given_buttons(acme, 7)
+    first = node.get(f"{acme.base}/clicktocall?filter_team=blue&page_size=2").json
+    assert [item["name"] for item in first["data"]] == ["b00", "b02"]
+    key = first["next_start_key"]
+    rest = node.get(f"{acme.base}/clicktocall?filter_team=blue&page_size=2&start_key={key}").json
+    assert [item["name"] for item in rest["data"]] == ["b04", "b06"]
+    assert "next_start_key" not in rest
+
+
+def test_names_serve_as_keys(node: ApiNode, acme: TestAccount) -> None:
+    given_buttons(acme, 6)
+    names = lambda query: [i["name"] for i in node.get(f"{acme.base}/clicktocall?{query}").data]  # noqa: E731
+    assert names("start_key=b02") == ["b02", "b03", "b04", "b05"]
+    assert names("start_key=b02&end_key=b03") == ["b02", "b03"]
+    assert names("start_key=B03&ascending=false") == ["b03", "b02", "b01", "b00"]
+    assert names("start_key=b03&end_key=b02&ascending=false") == ["b03", "b02"]
+    assert names("start_key=%ED%A0%80") == []
+    key = node.get(f"{acme.base}/clicktocall?page_size=4").json["next_start_key"]
+    assert names(f"end_key={key}&start_key=b03") == ["b03", "b04"]
+
+
+def test_fields_leave_only_what_is_asked_for(node: ApiNode, acme: TestAccount) -> None:
+    button = acme.given_button(name="b", secret="s")
+    assert node.get(f"{acme.base}/clicktocall?fields=name,secret").data == [{"id": button, "name": "b"}]
+    assert node.get(f"{acme.base}/clicktocall?fields=").data[0]["extension"] == "1001"
+
+
+def test_lists_in_memory_are_filtered_too(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    names = lambda query: [i["username"] for i in node.get(f"{acme.base}/registrations?{query}").data]  # noqa: E731
+    assert sorted(names("")) == ["dev1", "dev2"]
+    assert names("filter_username=dev2") == ["dev2"]
+    assert node.get(f"{acme.base}/registrations?fields=username&filter_username=dev1").data == [
+        {"username": "dev1"}
+    ]
+
+
+def test_any_list_as_csv(node: ApiNode, acme: TestAccount) -> None:
+    button = acme.given_button(name='say "hi", all')
+    answer = node.get(f"{acme.base}/clicktocall", headers={"accept": "text/csv"})
+    assert answer.headers["content-type"] == "text/csv"
+    assert answer.body.decode() == f'id,name,extension\r\n{button},"say ""hi"", all",1001\r\n'
+    assert node.get(f"{acme.base}/clicktocall?accept=csv&filter_name=x").status == 204
+
+
+def test_devices_of_a_user_include_those_it_is_hot_desked_into(node: ApiNode, acme: TestAccount) -> None:
+    user = acme.created("users", {"first_name": "Jane", "last_name": "Doe"})
+    own = acme.created("devices", {"name": "b own", "owner_id": user})
+    hot = acme.created("devices", {"name": "a hot", "hotdesk": {"users": {user: {}}}})
+    acme.created("devices", {"name": "other"})
+    found = node.get(f"{acme.base}/users/{user}/devices").data
+    assert [(item["id"], item["hotdesked"]) for item in found] == [(hot, True), (own, False)]
+
+
+def test_status_names_registered_devices_of_the_account(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.given_phone("dev1", "1001")
+    acme.created("devices", {"name": "absent", "sip": {"username": "absent"}})
+    assert node.get(f"{acme.base}/devices/status").data == [{"device_id": device, "registered": True}]
+
+
+def test_a_new_realm_takes_the_devices_along_or_nothing(node: ApiNode, acme: TestAccount) -> None:
+    device = acme.given_phone("dev1", "1001")
+    assert node.patch(acme.base, {"realm": "new.example.com"}).status == 200
+    find = node.store.documents.find
+    [found] = node.run(find("sip_username", "dev1", scope="new.example.com"))
+    assert found.id == device
+    assert node.run(find("sip_username", "dev1", scope=acme.realm)) == []
+    other = node.given_account("Other")
+    node.put(
+        f"{other.base}/devices", {"name": "n", "sip": {"username": "dev1", "realm": "taken.example.com"}}
+    )
+    refused = node.patch(acme.base, {"realm": "taken.example.com"})
+    assert (refused.status, list(refused.data)) == (400, ["sip.username"])
+    assert node.get(acme.base).data["realm"] == "new.example.com"
+    [found] = node.run(find("sip_username", "dev1", scope="new.example.com"))
+    assert found.id == device
+
+
+def test_lists_of_the_tree(node: ApiNode, acme: TestAccount) -> None:
+    ids = {name: node.given_account(name, below=acme.id).id for name in ("b", "a", "c")}
+    names = lambda path: [i["name"] for i in node.get(path).data]  # noqa: E731
+    assert names(f"{acme.base}/children") == ["a", "b", "c"]
+    assert names(f"{acme.base}/children?page_size=2&ascending=false") == ["c", "b"]
+    assert names(f"/v2/accounts/{ids['b']}/siblings") == ["a", "c"]
+    assert names(f"/v2/accounts/{node.master}/descendants?filter_name=b") == ["b"]

@@ -5,11 +5,12 @@ from typing import Final
 
 from offhook.api.envelope import Reply, document_reply, public
 from offhook.api.errors import precondition_failed
-from offhook.api.lists import document_list, plain_list
+from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.app.errors import NotAllowed
 from offhook.directory.model import Document, Json
+from offhook.directory.ordering import CHILDREN, DESCENDANTS
 from offhook.kernel import gregorian_s
 
 from .collections import ACCOUNT_ITEM, Collection, deleted_reply, if_match
@@ -88,26 +89,33 @@ class AccountEndpoints(Collection):
 
     async def children(self, request: Request) -> Reply:
         """GET of the accounts directly below."""
-        return self._accounts(request, await self.services.accounts.children(request.account_id))
+        return await self._accounts(request, ListOf(CHILDREN, request.account_id))
 
     async def descendants(self, request: Request) -> Reply:
         """GET of all accounts below."""
-        return self._accounts(request, await self.services.accounts.descendants(request.account_id))
+        return await self._accounts(request, ListOf(DESCENDANTS, request.account_id))
 
     async def siblings(self, request: Request) -> Reply:
         """GET of the accounts beside it; only for callers above it."""
         if request.caller.account_id == request.account_id and not request.caller.is_master:
-            return plain_list([])
-        return self._accounts(request, await self.services.accounts.siblings(request.target))
+            return whole_list(request, [])
+        tree = request.target.private.get("tree")
+        if not tree:
+            return whole_list(request, [])
+        return await self._accounts(request, ListOf(CHILDREN, tree[-1]), without=request.account_id)
 
     async def parents(self, request: Request) -> Reply:
         """GET of the ancestors that the caller may address, root first."""
         found = await self.services.accounts.parents(request.target)
         reachable = [parent for parent in found if self.services.auth.reaches(request.caller, parent)]
-        return plain_list([{"id": parent.id, "name": parent.data.get("name", "")} for parent in reachable])
+        items = [{"id": parent.id, "name": parent.data.get("name", "")} for parent in reachable]
+        return whole_list(request, items)
 
-    def _accounts(self, request: Request, accounts: Sequence[Document]) -> Reply:
-        return document_list(request, accounts, account_summary, self.sort_key)
+    async def _accounts(self, request: Request, wanted: ListOf, *, without: str = "") -> Reply:
+        keep = (lambda account: account.id != without) if without else None
+        return await document_list(
+            request, self.services.documents, wanted, account_summary, keep=keep
+        )
 
     # --- API key ------------------------------------------------------------------------------------
 

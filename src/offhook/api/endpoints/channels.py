@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from offhook.api.channel_json import channel_details, channel_item
 from offhook.api.envelope import Reply
 from offhook.api.errors import plain
-from offhook.api.lists import plain_list
+from offhook.api.lists import whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Handler, Route
 from offhook.api.services import ApiServices
@@ -27,7 +27,7 @@ class ChannelEndpoints:
     async def index(self, request: Request) -> Reply:
         """GET: all live legs of the account."""
         now = self._services.clock.epoch()
-        return plain_list([channel_item(view, leg, now) for view, leg in self._legs(request)])
+        return whole_list(request, [channel_item(view, leg, now) for view, leg in self._legs(request)])
 
     async def of_user(self, request: Request) -> Reply:
         """GET …/users/{id}/channels."""
@@ -50,8 +50,9 @@ class ChannelEndpoints:
         id = request.arguments["id"]
         await self._services.documents.read(request.account_id, id, type=type)
         now = self._services.clock.epoch()
-        return plain_list(
-            [channel_item(view, leg, now) for view, leg in self._legs(request) if is_wanted(leg, id)]
+        return whole_list(
+            request,
+            [channel_item(view, leg, now) for view, leg in self._legs(request) if is_wanted(leg, id)],
         )
 
     def _legs(self, request: Request) -> Iterator[tuple[CallView, Leg]]:

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from offhook.api.envelope import Reply, document_reply, etags, public
 from offhook.api.errors import precondition_failed
-from offhook.api.lists import document_list
+from offhook.api.lists import ListOf, document_list
 from offhook.api.request import Request
 from offhook.api.routing import Handler, Route
 from offhook.api.services import ApiServices
 from offhook.app.documents import Place, Precondition, no_precondition
 from offhook.calls.model import CallPlan
-from offhook.directory.model import Document, Json
+from offhook.directory import Document, Json, list_kind
 
 Summary = Callable[[Document], Json]
 
@@ -33,10 +33,6 @@ class Collection:
         """Return a list item."""
         return picked(document, ("name",))
 
-    def sort_key(self, document: Document) -> str:
-        """Return by what lists are ordered."""
-        return str(document.data.get("name", "")).lower()
-
     async def shown(self, request: Request, document: Document) -> Json:
         """Return the document as a single answer shows it."""
         return public(document)
@@ -52,8 +48,8 @@ class Collection:
 
     async def index(self, request: Request) -> Reply:
         """GET of the collection."""
-        documents = await self.services.documents.list(self.place(request).account_id, type=self.type)
-        return document_list(request, documents, self.summary, self.sort_key)
+        wanted = ListOf(list_kind(self.type), self.place(request).account_id)
+        return await document_list(request, self.services.documents, wanted, self.summary)
 
     async def create(self, request: Request) -> Reply:
         """PUT to the collection: 201 with Location."""

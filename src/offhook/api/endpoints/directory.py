@@ -3,13 +3,14 @@
 from typing import Any, Final
 
 from offhook.api.envelope import Reply, public
-from offhook.api.lists import document_list, plain_list
+from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
 from offhook.app.documents import Place
 from offhook.app.errors import NotAllowed
 from offhook.directory.model import GLOBAL_ACCOUNT, Document, Json
+from offhook.directory.ordering import OWNED_DEVICES, owner_scope
 
 from .collections import ACCOUNT_ITEM, Collection, picked, realm_of
 
@@ -37,10 +38,6 @@ class Users(Collection):
         """Return a list item."""
         return picked(document, USER_SUMMARY, {"features": []})
 
-    def sort_key(self, document: Document) -> str:
-        """Order by name."""
-        return f"{document.data.get('last_name', '')} {document.data.get('first_name', '')}".lower()
-
     def check_write(self, request: Request, document_id: str) -> None:
         """Let a plain user change only its own document, and not its own privileges."""
         caller = request.caller
@@ -53,13 +50,15 @@ class Users(Collection):
             raise NotAllowed
 
     async def devices(self, request: Request) -> Reply:
-        """GET of a user's own devices."""
+        """GET of a user's own devices, and of those it is hot-desked into."""
         user = await self.document(request)
-        owned = await self.services.store.documents.find("owner_id", user.id, scope=request.account_id)
-        devices = [document for document in owned if document.type == "device"]
-        return document_list(
-            request, devices, lambda document: {**device_summary(document), "hotdesked": False}, self.sort_key
-        )
+        wanted = ListOf(OWNED_DEVICES, owner_scope(request.account_id, user.id))
+
+        def summary(device: Document) -> Json:
+            hotdesked = (device.data.get("hotdesk") or {}).get("users") or {}
+            return {**device_summary(device), "hotdesked": user.id in hotdesked}
+
+        return await document_list(request, self.services.documents, wanted, summary)
 
     def routes(self) -> list[Route]:
         """Return the routes of users and their devices."""
@@ -79,17 +78,16 @@ class Devices(Collection):
 
     async def status(self, request: Request) -> Reply:
         """GET of the registered devices."""
-        registered = {
-            registration.username for registration in self.services.registrations.of_realm(realm_of(request))
-        }
-        found = await self.services.documents.list(request.account_id, type=self.type) if registered else ()
-        return plain_list(
-            [
-                {"device_id": document.id, "registered": True}
-                for document in found
-                if document.data.get("sip", {}).get("username") in registered
-            ]
-        )
+        realm = realm_of(request)
+        usernames = {phone.username.lower() for phone in self.services.registrations.of_realm(realm)}
+        devices: Json = {}
+        for username in sorted(usernames):
+            for device in await self.services.store.documents.find(
+                "sip_username", username, scope=realm.lower()
+            ):
+                if device.account_id == request.account_id:
+                    devices[device.id] = {"device_id": device.id, "registered": True}
+        return whole_list(request, list(devices.values()))
 
     def routes(self) -> list[Route]:
         """Return the routes of devices and their status."""
@@ -110,10 +108,6 @@ class Callflows(Collection):
             "featurecode": document.data.get("featurecode") or False,
             "modules": sorted(modules),
         }
-
-    def sort_key(self, document: Document) -> str:
-        """Order by the first number."""
-        return " ".join([*document.data.get("numbers", ()), *document.data.get("patterns", ())][:1])
 
     async def shown(self, request: Request, document: Document) -> Json:
         """Add the names of documents that the flow refers to."""

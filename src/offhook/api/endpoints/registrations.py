@@ -5,7 +5,7 @@ from typing import Final
 
 from offhook.api.envelope import Reply
 from offhook.api.errors import plain
-from offhook.api.lists import plain_list
+from offhook.api.lists import whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
@@ -30,11 +30,12 @@ class RegistrationEndpoints:
         devices = await self._devices(request, registrations)
         now = self._services.clock.epoch()
         account = request.target
-        return plain_list(
+        return whole_list(
+            request,
             [
                 registration_item(registration, devices.get(registration.username), account, now)
                 for registration in registrations
-            ]
+            ],
         )
 
     async def count(self, request: Request) -> Reply:
