@@ -25,6 +25,7 @@ __all__ = [
     "has_filters",
     "listing_reply",
     "page_of",
+    "plain_list",
     "time_range",
     "whole_list",
 ]
@@ -162,6 +163,11 @@ def whole_list(request: Request, items: Sequence[Json]) -> Reply:
     keep = document_filters(request) if has_filters(request) else None
     kept = items if keep is None else [item for item in items if keep(item, 0.0, 0.0)]
     return _listed(request, list(kept), None)
+
+
+def plain_list(items: Sequence[object]) -> Reply:
+    """Return a reply of a short list that has no pages and no filters."""
+    return Reply(data=list(items), is_list=True)
 
 
 def _paged(request: Request, items: list[Json], page: Page, next_key: str) -> Reply:
