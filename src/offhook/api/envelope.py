@@ -13,6 +13,7 @@ import msgspec
 import offhook
 from offhook.directory.model import Document, Json
 
+from .chunks import ChunkedList, chunk_size
 from .errors import ApiError
 from .request import Request
 
@@ -90,6 +91,8 @@ def render(request: Request, reply: Reply, *, node: str, now: float, methods: It
         headers.append((b"content-type", reply.content_type.encode()))
         headers += reply.headers
         return Answer(reply.status, headers, reply.body, reply.stream)
+    if reply.is_list and reply.status == 200 and _is_chunked(request):
+        return _chunked(request, reply, node=node, now=now, methods=methods)
     data = _encoder.encode({} if reply.data is None else reply.data)
     revision = reply.revision
     if reply.is_list and reply.data:
@@ -110,6 +113,19 @@ def render(request: Request, reply: Reply, *, node: str, now: float, methods: It
     _common(envelope, request, node, now, reply.auth_token)
     headers.append(_JSON)
     return Answer(reply.status, headers, _encode(request, envelope, headers))
+
+
+def _is_chunked(request: Request) -> bool:
+    wanted = request.query.get("is_chunked")
+    return wanted == "true" and not {"jsonp", "pretty_print"} & request.query.keys()
+
+
+def _chunked(request: Request, reply: Reply, *, node: str, now: float, methods: Iterable[str]) -> Answer:
+    """Return a list that is sent piece by piece; there is no ETag of what is not known as a whole."""
+    envelope: Json = {"status": "success", **(reply.paging or {})}
+    _common(envelope, request, node, now, "")
+    rows = ChunkedList(reply.data, envelope, size=chunk_size(request.query.get("chunk_size", "")))
+    return Answer(200, [*_headers(request, methods), *reply.headers, _JSON], b"", rows.send)
 
 
 def render_error(

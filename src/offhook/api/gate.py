@@ -14,9 +14,10 @@ from offhook.app.tokens import Principal
 from offhook.kernel import OffhookError
 
 from . import audit
+from .coding import compressed
 from .envelope import Answer, Reply, options_answer, render, render_error
 from .errors import ApiError, fault, field_fault, from_app, plain
-from .request import BODY_MAX_BYTES, METHODS, ClientGone, Request
+from .request import BODY_MAX_BYTES, FILE_MAX_BYTES, METHODS, ClientGone, Request
 from .routing import LOGIN_COST, METHOD_ORDER, Access, Route, Routes
 from .services import ApiServices
 
@@ -62,7 +63,7 @@ class Gate:
         )
         request.receive = receive
         try:
-            answer = await self._answer(request, receive)
+            answer = await compressed(request, await self._answer(request, receive))
         except ClientGone:
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": _sized(answer)})
@@ -83,7 +84,8 @@ class Gate:
             route = self._route(request)
             if request.http_method == "OPTIONS":
                 return self._options(request, route)
-            request.take_body(await _read_body(request, receive))
+            body = await _read_body(request, receive, FILE_MAX_BYTES if route.takes_files else BODY_MAX_BYTES)
+            request.take_body(body, takes_files=route.takes_files, takes_list=route.takes_list)
             request.tunnel()
             handler = self._handler(request, route)
             await self._admit(request, route)
@@ -250,11 +252,11 @@ def _sized(answer: Answer) -> list[tuple[bytes, bytes]]:
     return answer.headers
 
 
-async def _read_body(request: Request, receive: Any) -> bytes:
+async def _read_body(request: Request, receive: Any, most_bytes: int) -> bytes:
     """Return the body. Raises ApiError 413 as soon as it is too large, ClientGone."""
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced[:20]) > BODY_MAX_BYTES:
-        raise _too_large()
+    if announced.isdigit() and int(announced[:20]) > most_bytes:
+        raise _too_large(most_bytes)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -263,16 +265,15 @@ async def _read_body(request: Request, receive: Any) -> bytes:
             raise ClientGone
         part = message.get("body", b"")
         size += len(part)
-        if size > BODY_MAX_BYTES:
-            raise _too_large()
+        if size > most_bytes:
+            raise _too_large(most_bytes)
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_large() -> ApiError:
-    error = field_fault(
-        "file", "maxSize", f"Files must not be more than {BODY_MAX_BYTES} bytes", target=BODY_MAX_BYTES
-    )
+def _too_large(most_bytes: int) -> ApiError:
+    text = f"Files must not be more than {most_bytes} bytes"
+    error = field_fault("file", "maxSize", text, target=most_bytes)
     error.status = 413
     return error

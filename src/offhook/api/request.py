@@ -4,29 +4,22 @@ import re
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
-
 from offhook.app.call_tokens import CallPass
 from offhook.app.tokens import Principal
 from offhook.directory.model import Document, Json
 
-from .errors import ApiError, bad_json, field_fault, plain
+from .bodies import FIELDS_MAX, Upload, read_body, with_plus
+from .errors import field_fault, plain
 
 BODY_MAX_BYTES: Final = 8_000_000
 """KAZOO's bound."""
 
-QUERY_FIELDS_MAX: Final = 200
-"""Every parameter may become an application variable; nobody has this many."""
-
-DEPTH_MAX: Final = 64
-"""Nesting of JSON that is read; documents nest about ten deep, callflows a few dozen."""
+FILE_MAX_BYTES: Final = 11_534_336
+"""KAZOO's bound for media."""
 
 REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 METHODS: Final = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE"})
-
-_FORM_ENVELOPE: Final = frozenset({"auth_token", "verb", "accept", "authorization"})
-"""Fields of an HTML form that belong to the envelope; all others are data."""
 
 
 class ClientGone(Exception):
@@ -49,6 +42,7 @@ class Request:
         "http_method",
         "is_cors",
         "is_foreign",
+        "items",
         "method",
         "path",
         "principal",
@@ -59,6 +53,7 @@ class Request:
         "segments",
         "tokens_left",
         "tokens_taken",
+        "upload",
     )
 
     def __init__(self, scope: Any, *, request_id: str, trusted_proxies: frozenset[str]) -> None:
@@ -80,6 +75,9 @@ class Request:
         )
         self.envelope: Json = {}
         self.data: Json = {}
+        self.items: list[Json] | None = None
+        """`data`, where it may be and was a list."""
+        self.upload: Upload | None = None
         self.principal: Principal | None = None
         self.call_pass: CallPass | None = None
         """What opened the call of the path, if it was a visitor's call token."""
@@ -98,14 +96,22 @@ class Request:
         """Read the query string. Raises ApiError 400."""
         self.query = parse_query(self._raw_query)
 
-    def take_body(self, body: bytes) -> None:
+    def take_body(self, body: bytes, *, takes_files: bool = False, takes_list: bool = False) -> None:
         """Read envelope and data. Raises ApiError 400 or 415."""
         if not body.strip():
             return
-        self.envelope = _normalised(decode_body(body, self.headers.get("content-type", "")))
+        kind = self.headers.get("content-type", "")
+        name = self.headers.get("x-file-name") or self.query.get("file_name", "")
+        read = read_body(body, kind, file_name=name, takes_files=takes_files)
+        self.envelope, self.upload = _normalised(read.envelope), read.upload
         if "data" not in self.envelope:
+            if self.upload is not None:
+                return
             raise field_fault("data", "required", "Field is required but missing", value="data")
         data = self.envelope.pop("data")
+        if takes_list and isinstance(data, list) and all(isinstance(item, dict) for item in data):
+            self.items = data
+            return
         if not isinstance(data, dict):
             raise field_fault(
                 "data", "type", "Value did not match type(s): object", target="object", value=_short(data)
@@ -166,57 +172,12 @@ def parse_query(raw: bytes) -> dict[str, str]:
     """
     if not raw:
         return {}
-    text = _with_plus(raw.decode("utf-8", "replace"))
+    text = with_plus(raw.decode("utf-8", "replace"))
     try:
-        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX, errors="replace")
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="replace")
     except ValueError:
-        raise plain(400, "too many query parameters", QUERY_FIELDS_MAX) from None
+        raise plain(400, "too many query parameters", FIELDS_MAX) from None
     return dict(fields)
-
-
-def _with_plus(fields: str) -> str:
-    return fields.replace("=+", "=%2B")
-
-
-def decode_body(body: bytes, content_type: str) -> Json:
-    """Return the envelope: JSON whatever the content type says if it begins with `{`, else form fields."""
-    kind = content_type.partition(";")[0].strip().lower()
-    first = body.lstrip()[:1]
-    if first != b"{" and kind == "application/x-www-form-urlencoded":
-        return _form(body)
-    if first not in (b"{", b"[") and kind not in ("", "application/json", "application/x-json"):
-        raise ApiError(415, "unsupported_media_type", {"message": f"cannot read {kind[:100]}"})
-    try:
-        decoded = msgspec.json.decode(body)
-    except RecursionError:
-        raise bad_json("nested too deeply") from None
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise bad_json(f"invalid_json: {str(error)[:200]}") from None
-    if not isinstance(decoded, dict):
-        raise bad_json("All JSON must be valid: an object is needed")
-    if not _fits(decoded, DEPTH_MAX):
-        raise bad_json("nested too deeply, or a number is out of range")
-    return decoded
-
-
-def _form(body: bytes) -> Json:
-    try:
-        text = _with_plus(body.decode("utf-8"))
-        fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX))
-    except ValueError:
-        raise bad_json("All JSON must be valid: form fields are not UTF-8, or too many") from None
-    envelope: Json = {name: fields.pop(name) for name in tuple(fields) if name in _FORM_ENVELOPE}
-    envelope["data"] = fields
-    return envelope
-
-
-def _fits(value: Any, depth: int) -> bool:
-    """Tell whether JSON is at most so deep, and its integers fit the 64 bits that validators hold."""
-    if isinstance(value, dict):
-        return depth > 0 and all(_fits(item, depth - 1) for item in value.values())
-    if isinstance(value, list):
-        return depth > 0 and all(_fits(item, depth - 1) for item in value)
-    return not isinstance(value, int) or -(1 << 63) <= value < 1 << 63
 
 
 def _normalised(envelope: Json) -> Json:

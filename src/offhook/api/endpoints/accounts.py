@@ -113,9 +113,7 @@ class AccountEndpoints(Collection):
 
     async def _accounts(self, request: Request, wanted: ListOf, *, without: str = "") -> Reply:
         keep = (lambda account: account.id != without) if without else None
-        return await document_list(
-            request, self.services.documents, wanted, account_summary, keep=keep
-        )
+        return await document_list(request, self.services.documents, wanted, account_summary, keep=keep)
 
     # --- API key ------------------------------------------------------------------------------------
 
