@@ -10,6 +10,7 @@ import apsw
 
 from offhook.api import ApiServices, ApiSettings, create_app
 from offhook.api.server import HttpServer
+from offhook.api.websocket import Websockets
 from offhook.app.accounts import Accounts, Master, ensure_master, installation_secret
 from offhook.app.auth import Auth
 from offhook.app.call_limits import CallLimits
@@ -17,7 +18,9 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
+from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
+from offhook.app.live_events import LiveEvents
 from offhook.app.metrics import CallMetrics
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
@@ -80,6 +83,8 @@ class Node:
             api_key=settings.master_api_key or None,
             realm=settings.master_realm or None,
         )
+        channel_events = ChannelEvents(node=_node_name())
+        live_events = _tell_websockets(channel_events, documents)
         metrics = CallMetrics()
         endpoint, registrations, engine = self._build_engine(store, secret)
         await registrations.start()
@@ -93,6 +98,7 @@ class Node:
             record=record_call,
             observe_accepted=metrics.accepted,
             observe_ended=metrics.ended,
+            channel_events=channel_events,
             observe_fact=lambda call, entry, fact: call_streams.note(call, entry, fact),
         )
         call_streams = CallStreams(self.calls, store.journal)
@@ -129,17 +135,27 @@ class Node:
             call_requests=CallRequests(self.calls, planning, clock=clock),
             call_streams=call_streams,
             call_tokens=CallTokens(secret, clock=clock),
+            live_events=live_events,
             registrations=registrations,
             clock=clock,
             random=random,
             node=_node_name(),
-            settings=ApiSettings(rate_bucket=settings.rate_bucket, rate_refill_per_s=settings.rate_refill),
+            settings=ApiSettings(
+                rate_bucket=settings.rate_bucket,
+                rate_refill_per_s=settings.rate_refill,
+                websockets_per_address=settings.websockets_per_address,
+            ),
             unready=lambda: "draining" if self.calls.is_draining else "",
             metrics=metrics.registry,
         )
-        server = HttpServer(create_app(services), settings.http_host, settings.http_port)
+        websockets = Websockets(services)
+        server = HttpServer(create_app(services, websockets), settings.http_host, settings.http_port)
         await server.start()
         self._closing.push_async_callback(server.stop)
+        if settings.websocket_port:
+            sockets_only = HttpServer(websockets, settings.http_host, settings.websocket_port)
+            await sockets_only.start()
+            self._closing.push_async_callback(sockets_only.stop)
         self._closing.callback(call_streams.stop)  # first of all: the server waits for its answers
         self.http_address = server.address
 
@@ -217,6 +233,15 @@ class Node:
         return RtpIoRelay(
             folder, bind_address=settings.sip_host, advertised_address=host, ports=settings.media_port_range
         )
+
+
+def _tell_websockets(channel_events: ChannelEvents, documents: DocumentService) -> LiveEvents:
+    """Return what passes events of calls and documents on to websockets."""
+    live_events = LiveEvents()
+    channel_events.want(live_events.wants_calls_of)
+    channel_events.listen(live_events.note_channel)
+    documents.observe(live_events.note_document)
+    return live_events
 
 
 def _node_name() -> str:

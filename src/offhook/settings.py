@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     media_ports: str = "20000-29999"
     """First and last UDP port of the relay."""
     websocket_port: Port = 0
+    """KAZOO's 5555: websockets on a port of their own, any path; 0: only at `/websocket` on http_port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     webhook_allow: str = ""
     sip_uri_allow: str = ""
@@ -77,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sip_rate_per_address: Annotated[float, Meta(ge=0)] = 0.0
     """SIP messages per second and address; 0 = no limit."""
     websockets_per_address: Count = 0
+    """Websockets that one address may have open; 0 = no limit."""
     drain_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long SIGTERM waits for live calls."""
     max_duration_s: Annotated[float, Meta(ge=1)] = 14_400.0
@@ -109,11 +111,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 _UNAVAILABLE: Final = {
     "sip_tls_port": "SIP over TLS is not in this version; leave it out",
     "nats_url": "several nodes over NATS are not in this version; leave it out",
-    "websocket_port": "websockets are not in this version; leave it out",
 }
 _WITHOUT_EFFECT: Final = {
     "webhook_allow": "webhooks are not in this version: it has no effect",
-    "websockets_per_address": "websockets are not in this version: it has no effect",
 }
 _SECRET: Final = frozenset({"master_api_key"})
 

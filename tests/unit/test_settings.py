@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from offhook.settings import Settings, SettingsInvalid, load_settings, masked, warnings_of
+from offhook.settings import Settings, SettingsInvalid, load_settings, masked
 
 
 def test_the_variable_wins_over_the_file(tmp_path: Path) -> None:
@@ -54,8 +54,3 @@ def test_a_broken_file_is_told(tmp_path: Path) -> None:
 
 def test_secrets_are_masked() -> None:
     assert masked(Settings(master_api_key="a" * 64))["master_api_key"] == "***"
-
-
-def test_a_setting_without_effect_is_told() -> None:
-    assert warnings_of(Settings(webhook_allow="127.0.0.2/32")) != []
-    assert warnings_of(Settings()) == []

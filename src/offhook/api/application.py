@@ -1,7 +1,7 @@
 """The HTTP application: the API behind its gate, and what operators ask."""
 
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, WebSocketRoute
 
 from .endpoints.accounts import AccountEndpoints
 from .endpoints.buttons import Buttons
@@ -12,21 +12,29 @@ from .endpoints.directory import directory_routes
 from .endpoints.logins import Logins
 from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
+from .endpoints.websockets import WebsocketEndpoints
 from .gate import Gate
 from .operations import Operations
 from .routing import Routes
 from .services import ApiServices
+from .websocket import Websockets
 
 
-def create_app(services: ApiServices) -> Starlette:
+def create_app(services: ApiServices, websockets: Websockets | None = None) -> Starlette:
     """Return the ASGI application. It starts and stops nothing: its services are alive already.
 
-    From here on a changed account or user is checked anew at its next request.
+    From here on a changed account or user is checked anew at its next request. websockets are those that a
+    port of their own serves too.
     """
     services.documents.observe(services.auth.forget_changed)
     gate = Gate(services, routes_of(services))
     app = Starlette(
-        routes=[Mount("/v2", gate), Mount("/v1", gate), *Operations(services).routes()],
+        routes=[
+            Mount("/v2", gate),
+            Mount("/v1", gate),
+            WebSocketRoute("/websocket", websockets or Websockets(services)),
+            *Operations(services).routes(),
+        ],
     )
     app.router.redirect_slashes = False
     app.router.default = gate  # anything else: 404 in KAZOO's envelope
@@ -43,6 +51,7 @@ def routes_of(services: ApiServices) -> Routes:
         ChannelEndpoints,
         CdrEndpoints,
         CallEndpoints,
+        WebsocketEndpoints,
     )
     routes = [route for noun in nouns for route in noun(services).routes()]
     return Routes([*routes, *quickcall_routes(services), *directory_routes(services)])

@@ -1,6 +1,18 @@
 """Uvicorn's connections, where ours must be firmer: a peer that takes nothing is cut, and costs no memory."""
 
+from typing import Any, Final
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+FRAGMENTS_MAX: Final = 64
+"""Per message: clients send a request of a few hundred bytes in one. Empty fragments have no other bound."""
+
+LINGER_S: Final = 5.0
+"""How long a closed socket may take to fetch what was sent before the close frame."""
+
+TOO_BIG: Final = 1009
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -10,3 +22,62 @@ class HttpConnection(HttpToolsProtocol):
         """Begin a request's scope."""
         super().on_message_begin()
         self.scope["extensions"] = {"offhook.abort": self.transport.abort}  # type: ignore[dict-item]
+
+
+class WebsocketConnection(WebSocketsSansIOProtocol):
+    """A websocket that ends within LINGER_S of its close frame, whatever its peer does.
+
+    `scope["extensions"]["offhook.pinged_at"]` tells when the peer last sent a ping (loop time).
+    """
+
+    pinged_at = 0.0
+
+    async def run_asgi(self) -> None:
+        """Run the application, then see to it that the connection ends."""
+        extensions: dict[str, Any] = {
+            "websocket.http.response": {},
+            "offhook.pinged_at": lambda: self.pinged_at,
+        }
+        self.scope["extensions"] = extensions
+        await super().run_asgi()
+        self.loop.call_later(LINGER_S, self._abort)
+
+    async def send(self, message: Any) -> None:
+        """Send what the application says; a close frame does not wait for a peer that takes nothing."""
+        if message["type"] == "websocket.close" and self.handshake_complete and not self.writable.is_set():
+            self._cut(message.get("code", 1000), message.get("reason", "") or "")
+        else:
+            await super().send(message)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take one more fragment of a message, unless there are too many."""
+        if len(self.frames) >= FRAGMENTS_MAX:
+            self._cut(TOO_BIG, "too many fragments")
+        else:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer a ping; a peer that sends them and takes no answers is cut."""
+        self.pinged_at = self.loop.time()
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self._abort()
+
+    def keepalive_timeout(self) -> None:
+        """Give up on a peer that answers no ping; what is not sent yet will never be."""
+        super().keepalive_timeout()
+        self._abort()
+
+    def _cut(self, code: int, reason: str) -> None:
+        if self.close_sent:
+            return
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.loop.call_later(LINGER_S, self._abort)
+
+    def _abort(self) -> None:
+        if not self.disconnected:
+            self.transport.abort()

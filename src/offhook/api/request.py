@@ -67,7 +67,7 @@ class Request:
         self.query: dict[str, str] = {}
         given_id = self.headers.get("x-request-id", "")
         self.request_id = given_id if REQUEST_ID.match(given_id) else request_id
-        self.address = _address(scope, self.headers, trusted_proxies)
+        self.address = client_address(scope, self.headers, trusted_proxies)
         self.is_cors = (
             "origin" in self.headers
             or "access-control-request-method" in self.headers
@@ -198,7 +198,7 @@ def _raw_path(scope: Any) -> str:
     return path.partition("?")[0]
 
 
-def _address(scope: Any, headers: dict[str, str], trusted_proxies: frozenset[str]) -> str:
+def client_address(scope: Any, headers: dict[str, str], trusted_proxies: frozenset[str]) -> str:
     """Return the client's address; X-Forwarded-For counts only from a trusted proxy: its last hop."""
     client = scope.get("client")
     peer: str = client[0] if client else ""

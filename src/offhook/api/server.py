@@ -6,10 +6,16 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
-from .connections import HttpConnection
+from .connections import HttpConnection, WebsocketConnection
 
 BACKLOG = 2048
 """Connections the kernel keeps while the loop is busy."""
+
+FRAME_MAX_BYTES = 65_536
+"""Of a websocket client's message: 200 bindings of the longest kind fit."""
+
+PING_EVERY_S = 20.0
+"""A websocket peer that does not answer within as long is gone; middleboxes forget connections after 60 s."""
 
 
 class HttpServer:
@@ -20,7 +26,11 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             http=HttpConnection,
-            ws="none",
+            ws=WebsocketConnection,
+            ws_max_size=FRAME_MAX_BYTES,
+            ws_ping_interval=PING_EVERY_S,
+            ws_ping_timeout=PING_EVERY_S,
+            ws_per_message_deflate=False,  # frames are small; a compressor's memory per socket is not
             lifespan="off",
             access_log=False,
             proxy_headers=False,  # the gate reads X-Forwarded-For, from trusted proxies only

@@ -11,8 +11,11 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
+from offhook.app.live_events import LiveEvents
 from offhook.app.ports import Calls, Registrations, Store
 from offhook.kernel import Clock, Random
+
+from .websocket_session import OpenSockets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,8 @@ class ApiSettings:
     """OFFHOOK_RATE_BUCKET: tokens per address and account; 0 = no limit."""
     rate_refill_per_s: float = 10.0
     """OFFHOOK_RATE_REFILL."""
+    websockets_per_address: int = 0
+    """OFFHOOK_WEBSOCKETS_PER_ADDRESS; 0 = no limit."""
     trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
     """Peers whose X-Forwarded-For counts (KAZOO's `reverse_proxies`)."""
 
@@ -40,6 +45,9 @@ class ApiServices:
     """Plans and places connects and quickcalls."""
     call_streams: CallStreams
     call_tokens: CallTokens
+    live_events: LiveEvents
+    """What websockets listen to."""
+    open_sockets: OpenSockets = field(default_factory=OpenSockets)
     registrations: Registrations
     clock: Clock
     random: Random

@@ -52,23 +52,31 @@ class EventBus(Generic[T]):
 class Mailbox(Generic[T]):
     """What one reader has yet to take: first in, first out, bounded. For one reader at a time."""
 
-    __slots__ = ("_capacity", "_filled", "_items", "_used", "is_closed", "is_overrun")
+    __slots__ = ("_capacity", "_filled", "_items", "_overrun", "_used", "is_closed")
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._used = 0
         self._items: deque[tuple[T, int]] = deque()
         self._filled = asyncio.Event()
-        self.is_overrun = False
-        """The reader was too slow: nothing more is taken in."""
+        self._overrun = asyncio.Event()
         self.is_closed = False
+
+    @property
+    def is_overrun(self) -> bool:
+        """Tell whether the reader was too slow: nothing more is taken in."""
+        return self._overrun.is_set()
+
+    async def overrun(self) -> None:
+        """Return once the reader was too slow."""
+        await self._overrun.wait()
 
     def offer(self, item: T, cost: int = 1) -> None:
         """Put an item in, or note that there is no room for it. Never blocks."""
         if self.is_closed or self.is_overrun:
             return
         if self._used + cost > self._capacity:
-            self.is_overrun = True
+            self._overrun.set()
             self._items.clear()
         else:
             self._used += cost

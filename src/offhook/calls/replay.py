@@ -65,6 +65,8 @@ def _note_leg(call: Call, leg: Leg, fact: LegRang | LegPickedUp | LegOver, at: f
         leg.state, leg.ended_at = LegState.ENDED, at
         leg.hangup_cause, leg.sip_code, leg.sip_reason = fact.hangup_cause, fact.sip_code, fact.sip_reason
         leg.ended_by_peer = fact.by_peer
+        if leg is call.first or leg is call.second:
+            call.state = CallState.ENDING  # no call outlives a party
 
 
 def _note_first_ring(call: Call, leg: Leg, at: float) -> None:

@@ -11,7 +11,7 @@ import uvloop
 from offhook.bootstrap import Node, build_node
 from offhook.engines.embedded.relay import MediaError
 from offhook.logs import configure_logs
-from offhook.settings import Settings, warnings_of
+from offhook.settings import Settings
 
 _log = structlog.get_logger("offhook")
 
@@ -24,8 +24,6 @@ def run_server(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    for warning in warnings_of(settings):
-        _log.warning("setting without effect", setting=warning)
     node = build_node(settings)
     try:
         await node.start()

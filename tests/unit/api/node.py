@@ -22,7 +22,9 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
+from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
+from offhook.app.live_events import LiveEvents
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
 from offhook.app.ports import Registration, TraceLine
@@ -195,9 +197,15 @@ class ApiNode:
             self.store, clock=clock, random=random, secret=secret, master_account_id=master.account_id
         )
         self.timers = LoopTimers(clock)
+        channel_events = ChannelEvents()
+        live_events = LiveEvents()
+        channel_events.want(live_events.wants_calls_of)
+        channel_events.listen(live_events.note_channel)
+        documents.observe(live_events.note_document)
         self.calls = CallService(
             engine=self.phones, journal=self.store.journal, timers=self.timers, clock=clock,
             limits=limits or CallLimits(calls_max=0, calls_per_second=0), record=record_call,
+            channel_events=channel_events,
             observe_fact=lambda call, entry, fact: self.call_streams.note(call, entry, fact),
         )  # fmt: skip
         self.call_streams = CallStreams(self.calls, self.store.journal)
@@ -213,6 +221,7 @@ class ApiNode:
             ),
             calls=self.calls, call_requests=CallRequests(self.calls, planning, clock=clock),
             call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
+            live_events=live_events,
             registrations=self.registered, clock=clock, random=random, settings=settings,
             unready=lambda: self.why_unready,
         )  # fmt: skip
