@@ -206,6 +206,9 @@ def answers_after(ring_ms: int) -> Scenario:
         receive("ACK", then="talking"),
         label("crossed"),
         answer_last(),
+        receive("ACK", within_ms=700, otherwise="again", then="talking"),
+        label("again"),  # SIPp stops repeating its 200 when a CANCEL comes; phones do not
+        ANSWER,
         receive("ACK"),
         label("talking"),
         *END_BY_BYE,
