@@ -4,7 +4,9 @@ import asyncio
 import csv
 import io
 
-from .node import ApiNode, TestAccount
+from offhook.app.ports import TraceLine
+
+from .node import ADDRESS, ApiNode, TestAccount
 
 
 def settle(node: ApiNode) -> None:
@@ -182,11 +184,33 @@ def test_timeline_as_json_and_text(node: ApiNode, acme: TestAccount) -> None:
     call_id = given_joined_call(node, acme)
     steps = node.get(f"{acme.base}/calls/{call_id}/timeline").data
     whats = [step["what"] for step in steps]
-    assert whats[0] == "accepted"
+    assert whats[:5] == ["request", "decision", "decision", "decision", "accepted"]
+    request, first, second, media, _ = steps[:5]
+    assert (request["method"], request["address"], request["caller"]) == ("GET", ADDRESS, "api")
+    assert request["path"].endswith("/connect")
+    assert (first["party"], first["number"], first["endpoints"]) == ("first", "1001", 1)
+    assert first["route"]
+    assert (second["side"], second["number"], media["media"]) == ("contact", "1002", "process")
     assert whats.index("leg_ringing") < whats.index("leg_answered") < whats.index("bridged")
     text = node.get(f"{acme.base}/calls/{call_id}/timeline?format=text")
     assert text.headers["content-type"].startswith("text/plain")
     assert "1001 (extension)" in text.body.decode()
+    assert "asked: GET /v2/" in text.body.decode()
+    assert node.get(f"{acme.base}/calls/{call_id}/timeline?format=xml").status == 400
+
+
+def test_timeline_as_capture_file(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    first = TraceLine(
+        2.0, True, "INVITE", "udp", data=b"INVITE sip:x SIP/2.0\r\n\r\n", remote=("10.0.0.5", 1)
+    )
+    second = TraceLine(1.0, False, "BYE", "udp", data=b"BYE sip:x SIP/2.0\r\n\r\n", remote=("10.0.0.6", 2))
+    node.phones.traces = {call_id: [first], node.phones.dialed[1].endpoint.leg_id: [second]}
+    answer = node.get(f"{acme.base}/calls/{call_id}/timeline?format=pcap")
+    assert answer.headers["content-type"] == "application/vnd.tcpdump.pcap"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{call_id}.pcap"'
+    assert answer.body.index(b"BYE sip:x") < answer.body.index(b"INVITE sip:x")
+    assert node.get(f"{acme.base}/calls/none/timeline?format=pcap").status == 404
 
 
 # --- channels ---------------------------------------------------------------------------------------

@@ -116,7 +116,8 @@ def test_a_call_is_joined_ended_and_can_be_read_afterwards(tmp_path: Path) -> No
             timeline = await service.timeline(ACCOUNT, live.call_id)
             assert timeline is not None
             assert [line["what"] for line in timeline] == [
-                "accepted", "leg_dialed", "leg_ringing", "leg_answered", "leg_dialed", "leg_ringing",
+                "decision", "decision", "decision", "accepted", "leg_dialed", "leg_ringing", "leg_answered",
+                "leg_dialed", "leg_ringing",
                 "leg_answered", "bridged", "leg_ended", "leg_ended", "ended",
             ]  # fmt: skip
 

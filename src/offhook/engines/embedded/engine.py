@@ -148,8 +148,10 @@ class EmbeddedEngine:
         elif isinstance(command, HangUpLeg):
             self.end_leg(leg, command.hangup_cause)
         elif isinstance(command, PlayToLeg):
+            self._trace.remark(leg.leg_id, f"plays {command.media or 'ringback'}", self._clock.epoch())
             self.run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
         elif isinstance(command, PassEarlyMedia):
+            self._trace.remark(leg.leg_id, "hears the other party's early media", self._clock.epoch())
             leg.media.pass_early_media()
         else:
             self._joins.join(leg, self._legs.get(command.second_leg_id))

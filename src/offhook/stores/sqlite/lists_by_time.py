@@ -3,7 +3,7 @@
 import base64
 import binascii
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apsw
