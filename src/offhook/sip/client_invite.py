@@ -273,6 +273,7 @@ class ClientInvite:
         if 200 <= status < 300:
             self.is_unknown = False
         elif cause is not EndCause.TIMEOUT and self._abandon_timer is not None:
+            self._cancel_sent = False  # it may have overtaken its INVITE: a provisional answer would say so
             self._abandon_after(self._side.core.config.longest_repeat, now)
 
     def _abandon_after(self, delay: float, now: float) -> None:

@@ -190,7 +190,8 @@ class TransactionLayer:
 
     def drop_client(self, transaction: ClientTransaction) -> None:
         """Forget a terminated transaction."""
-        self._clients.pop(transaction.key, None)
+        if self._clients.get(transaction.key) is transaction:  # a second CANCEL of an INVITE has its key
+            del self._clients[transaction.key]
         if not transaction.flow.is_reliable:
             return
         connection = _connection(transaction.flow)

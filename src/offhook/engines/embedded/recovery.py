@@ -5,8 +5,9 @@ leg of the plan may have been rung: it gets the CANCEL of the INVITE it would ha
 no such INVITE says 481; one that has answered meanwhile repeats its 200, which is hung up.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -30,6 +31,10 @@ from .resolver import Unresolvable
 from .transports import SipEndpoint
 
 _log = structlog.get_logger("offhook.engine")
+
+LOOKUP_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Between look-ups of a host name: the name service of a machine that has just started may come later than
+we, and without an address the far end rings on. With 5 s for each look-up, a minute at most."""
 
 Route = Callable[[EndpointPlan], Awaitable[Flow]]
 """Tells where the first hop to an endpoint is. Raises Unresolvable, RemoteMalformed."""
@@ -103,10 +108,8 @@ class Recovery:
     async def _cancel(self, lost: LostLeg) -> None:
         """Cancel the INVITE of the plan, and those it may have become after a challenge."""
         endpoint, cause = lost.command.endpoint, lost.command.hangup_cause
-        try:
-            flow = await self._route(endpoint)
-        except (Unresolvable, RemoteMalformed) as error:
-            _log.info("a lost leg has no address", leg_id=endpoint.leg_id, reason=str(error))
+        flow = await self._find(endpoint)
+        if flow is None:
             self._finish(lost, "")
             return
         request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
@@ -117,6 +120,19 @@ class Recovery:
             invite.context = lost
             self._core.cancel(invite, now, reason_of(cause))
         self._endpoint.flush()
+
+    async def _find(self, endpoint: EndpointPlan) -> Flow | None:
+        """Return where a leg went; a name service that fails is asked again for a while."""
+        for pause in (*LOOKUP_PAUSES_S, 0.0):
+            try:
+                return await self._route(endpoint)
+            except (Unresolvable, RemoteMalformed) as error:
+                reason = str(error)
+                if not getattr(error, "may_pass", False):
+                    break
+            await asyncio.sleep(pause)
+        _log.warning("a lost leg has no address", leg_id=endpoint.leg_id, reason=reason)
+        return None
 
     def on_invite_ended(self, lost: LostLeg, event: InviteEnded) -> None:
         """Take the end of one INVITE."""

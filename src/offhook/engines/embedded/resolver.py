@@ -29,10 +29,12 @@ class Unresolvable(OffhookError):
 
     code: ClassVar[str] = "unresolvable"
 
-    def __init__(self, uri: str, why: str) -> None:
+    def __init__(self, uri: str, why: str, *, may_pass: bool = False) -> None:
         super().__init__(uri, why)
         self.uri = uri
         self.why = why
+        self.may_pass = may_pass
+        """The name service said so; it may say something else later."""
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.why}"
@@ -73,7 +75,7 @@ class Resolver:
             async with asyncio.timeout(LOOKUP_S):
                 found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError):  # a TimeoutError is an OSError
-            raise Unresolvable(str(uri), "the host has no address") from None
+            raise Unresolvable(str(uri), "the host has no address", may_pass=True) from None
         addresses = [entry[4][0] for entry in found]
         ipv4 = [address for address in addresses if ":" not in str(address)]
         return str((ipv4 or addresses)[0])
