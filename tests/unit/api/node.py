@@ -40,6 +40,8 @@ T = TypeVar("T")
 API_KEY = "5" * 64
 MASTER_REALM = "master.example.com"
 ADDRESS = "192.0.2.7"
+STREAM_S = 0.05
+"""How long a client stays that asks for an event stream without saying when it leaves."""
 
 
 class TestClock:
@@ -256,6 +258,7 @@ class ApiNode:
         body: bytes | None = None, headers: dict[str, str] | None = None,
         leaves: asyncio.Event | None = None,
     ) -> Answer:  # fmt: skip
+        """As ask. Without `leaves`, the client of an event stream goes away after a moment."""
         if body is None:
             body = b"" if data is None else json.dumps({"data": data}).encode()
         sent = {"host": "api.example.com", "content-length": str(len(body))}
@@ -271,9 +274,11 @@ class ApiNode:
             "server": ("127.0.0.1", 8000),
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
         }  # fmt: skip
-        return await self._exchange(scope, body, leaves or asyncio.Event())
+        return await self._exchange(scope, body, leaves or asyncio.Event(), is_impatient=leaves is None)
 
-    async def _exchange(self, scope: dict[str, Any], body: bytes, leaves: asyncio.Event) -> Answer:
+    async def _exchange(
+        self, scope: dict[str, Any], body: bytes, leaves: asyncio.Event, *, is_impatient: bool
+    ) -> Answer:
         parts = [body[i : i + 65_536] for i in range(0, len(body), 65_536)] or [b""]
         out: list[dict[str, Any]] = []
 
@@ -286,6 +291,8 @@ class ApiNode:
 
         async def send(message: Any) -> None:
             out.append(message)
+            if is_impatient and (b"content-type", b"text/event-stream") in message.get("headers", ()):
+                asyncio.get_running_loop().call_later(STREAM_S, leaves.set)
 
         await self.app(scope, receive, send)
         if not out:
