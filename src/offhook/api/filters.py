@@ -28,7 +28,7 @@ def has_filters(request: Request) -> bool:
 
 def filters(request: Request, *, with_times: bool = True) -> Keep:
     """Return the conjunction of the request's filters. Raises ApiError 400 for times that are no numbers."""
-    tests = _tests(request.query)
+    tests = tests_of(request.query)
     ranges = _ranges(request) if with_times else []
 
     def keep(data: Json, created_at: float, modified_at: float) -> bool:
@@ -65,16 +65,17 @@ def _ranges(request: Request) -> list[tuple[str, int]]:
     return [(name, bound) for name, bound in bounds if bound is not None]
 
 
-def _tests(query: Mapping[str, str]) -> list[Callable[[Json], bool]]:
+def tests_of(query: Mapping[str, str]) -> list[Callable[[Json], bool]]:
+    """Return the tests that parameters stand for; all must hold. Others than filters are left out."""
     return [test for name, value in query.items() if (test := _test(name, value)) is not None]
 
 
 def _test(name: str, value: str) -> Callable[[Json], bool] | None:
     if name.startswith("filter_not_"):
-        path, wanted = name[11:].split("."), _wanted(value)
+        path, wanted = name[11:].split("."), wanted_texts(value)
         return lambda data: not _equals(_at(data, path), wanted)
     if name.startswith("filter_"):
-        path, wanted = name[7:].split("."), _wanted(value)
+        path, wanted = name[7:].split("."), wanted_texts(value)
         return lambda data: _equals(_at(data, path), wanted)
     path = value.split(".")
     if name == "has_key":
@@ -103,24 +104,24 @@ def _is_empty(value: Any) -> bool:
     return value is _MISSING or value is None or value in ("", [], {})
 
 
-def _wanted(value: str) -> frozenset[str]:
+def wanted_texts(value: str) -> frozenset[str]:
     """Return the texts a value may equal: itself, or the items of a JSON list."""
     if value.startswith("["):
         try:
             items = msgspec.json.decode(value)
         except (ValueError, msgspec.MsgspecError, RecursionError):
             return frozenset({value})
-        return frozenset(_text(item) for item in items)
+        return frozenset(_text(item) for item in items if not isinstance(item, dict | list))
     return frozenset({value, value[1:-1]} if len(value) > 1 and value[0] == value[-1] == '"' else {value})
 
 
 def _equals(found: Any, wanted: frozenset[str]) -> bool:
-    return _text("" if found is _MISSING else found) in wanted
+    if isinstance(found, dict | list):
+        return False
+    return _text("" if found is _MISSING or found is None else found) in wanted
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (dict, list)):
-        return "\0"  # lists and objects never match
-    return str(value)
+    return "" if value is None else str(value)

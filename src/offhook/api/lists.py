@@ -73,7 +73,12 @@ def page_of(request: Request) -> Page:
         raise field_fault("page_size", "minimum", "page size must be at least 1", target=1, value=size[:20])
     else:
         count = min(int(size[:9]), PAGE_SIZE_MAX)
-    return Page(size=count, start_key=request.query.get("start_key", ""), ascending=is_ascending(request))
+    return Page(
+        size=count,
+        start_key=request.query.get("start_key", ""),
+        end_key=request.query.get("end_key", ""),
+        ascending=is_ascending(request),
+    )
 
 
 def is_ascending(request: Request) -> bool:

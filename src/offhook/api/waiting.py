@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
+from offhook.app.errors import StorageLost
 from offhook.app.ports import Calls, CallView, LiveCall
+from offhook.calls.bounds import ringing_s
+from offhook.calls.call import ENDING_BOUND_S
 from offhook.calls.model import By, CallPlan
 
 from .request import ClientGone, Request
@@ -12,12 +15,16 @@ from .request import ClientGone, Request
 T = TypeVar("T")
 
 MARGIN_S: Final = 15.0
-"""Beyond the ring time: refusals, CANCEL and the final entry have their own bounds below this."""
+"""Beyond the ring time, in which the machine itself gives up; past it the call is ended."""
+
+ENDED_BOUND_S: Final = ENDING_BOUND_S + 10.0
+"""A call that is being ended is over within the machine's own bound; the rest is for the disk. Then the
+client is told 503: there is an outcome, but no disk to keep it."""
 
 
 def ring_bound_s(plan: CallPlan) -> float:
     """Return within which time the first party has answered or failed."""
-    return sum(step.timeout_s for step in plan.first.steps) + MARGIN_S
+    return ringing_s(plan.first) + MARGIN_S
 
 
 async def wait_with_client(request: Request, waiting: Coroutine[Any, Any, T], *, bound_s: float) -> T | None:
@@ -57,4 +64,8 @@ async def first_party(calls: Calls, request: Request, plan: CallPlan, live: Live
         await calls.hang_up(plan.account_id, plan.call_id, By.PLATFORM)
     elif view.ending is None:
         return view
-    return await live.ended()
+    try:
+        async with asyncio.timeout(ENDED_BOUND_S):
+            return await live.ended()
+    except TimeoutError:
+        raise StorageLost("the end of the call is not stored yet") from None

@@ -3,10 +3,23 @@
 import asyncio
 import csv
 import io
+import re
 
+import pytest
+
+from offhook.api import cdr_rows
+from offhook.api.endpoints import cdrs
 from offhook.app.ports import TraceLine
 
 from .node import ADDRESS, ApiNode, TestAccount
+
+KAZOO_COLUMNS = """
+id, call_id, caller_id_number, caller_id_name, callee_id_number, callee_id_name, duration_seconds,
+billing_seconds, timestamp, hangup_cause, other_leg_call_id, owner_id, to, from, direction, request,
+authorizing_id, cost, dialed_number, calling_from, datetime, unix_timestamp, unix_timestamp_micro, rfc_1036,
+iso_8601, iso_8601_combined, call_type, rate, rate_name, bridge_id, recording_url, media_recordings,
+media_server, call_priority, interaction_id
+"""
 
 
 def settle(node: ApiNode) -> None:
@@ -298,3 +311,122 @@ def test_bad_ranges_and_pages(node: ApiNode, acme: TestAccount) -> None:
         assert answer.json["message"] == "validation error"
         assert field in answer.data
     assert "date_range" in node.get(f"{acme.base}/cdrs?created_from=9&created_to=1").data["created_from"]
+
+
+def test_cdr_columns_stand_in_kazoos_order(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    node.delete(f"{acme.base}/calls/{call_id}")
+    settle(node)
+    columns = [*cdr_rows.COLUMNS, "outcome", "party", "side", "by", "sip_code", "sip_reason"]
+    assert columns[:35] == re.findall(r"[a-z_0-9]+", KAZOO_COLUMNS)
+    row = node.get(f"{acme.base}/cdrs").data[0]
+    assert list(row) == [*columns, "times"]
+    assert (row["cost"], row["rate"], row["media_recordings"], row["call_type"]) == ("0", "0.0", [], "")
+    answer = node.get(f"{acme.base}/cdrs?accept=csv")
+    assert answer.body.splitlines()[0].decode() == ",".join(columns)
+    assert answer.headers["content-disposition"] == 'attachment; filename="cdrs.csv"'
+
+
+def test_csv_has_all_rows_or_one_page(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    button = acme.given_button()
+    node.phones.refusing["dev1"] = ("USER_BUSY", 486)
+    for _ in range(60):
+        node.get(f"{acme.base}/clicktocall/{button}/connect?contact=1002")
+    settle(node)
+    whole = node.get(f"{acme.base}/cdrs?accept=csv&file_name=march%22%0D%0Acalls.csv")
+    assert len(whole.body.splitlines()) == 61
+    assert whole.headers["content-disposition"] == 'attachment; filename="march___calls.csv"'
+    page = node.get(f"{acme.base}/cdrs?accept=csv&page_size=50", headers={"x-file-name": "a b.csv"})
+    assert len(page.body.splitlines()) == 51
+    assert page.headers["content-disposition"] == 'attachment; filename="a b.csv"'
+    rest = node.get(f"{acme.base}/cdrs?accept=csv&page_size=50&start_key={page.headers['next-start-key']}")
+    assert len(rest.body.splitlines()) == 11
+    assert "next-start-key" not in rest.headers
+    ids = [line.split(b",")[0] for line in page.body.splitlines()[1:] + rest.body.splitlines()[1:]]
+    assert [line.split(b",")[0] for line in whole.body.splitlines()[1:]] == ids
+    assert len(set(ids)) == 60
+
+
+def test_csv_of_many_pages_is_sent_page_by_page(
+    node: ApiNode, acme: TestAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdrs, "CSV_PAGE", 7)
+    acme.given_two_phones()
+    button = acme.given_button()
+    node.phones.refusing["dev1"] = ("USER_BUSY", 486)
+    for _ in range(20):
+        node.get(f"{acme.base}/clicktocall/{button}/connect?contact=1002")
+    settle(node)
+    lines = node.get(f"{acme.base}/cdrs?accept=csv").body.decode().splitlines()
+    assert len(lines) == len(set(lines)) == 21
+
+
+def test_summary_adds_all_legs_also_over_two_months(node: ApiNode, acme: TestAccount) -> None:
+    call_id = given_joined_call(node, acme)
+    node.run(asyncio.sleep(1.1))
+    node.delete(f"{acme.base}/calls/{call_id}")
+    settle(node)
+    node.phones.refusing["dev1"] = ("USER_BUSY", 486)
+    button = node.get(f"{acme.base}/clicktocall").data[0]["id"]
+    node.get(f"{acme.base}/clicktocall/{button}/connect?contact=1002")
+    settle(node)
+    summary = node.get(f"{acme.base}/cdrs/summary").data
+    assert (summary["inbound"], summary["outbound"]) == ({}, {})  # no carrier was used
+    totals = summary["totals"]
+    assert (totals["legs"], totals["interactions"]) == (3, 2)
+    assert totals["legs_by_outcome"] == {"busy": 1, "connected": 2}
+    legs = node.get(f"{acme.base}/cdrs").data
+    assert totals["billing_seconds"] == sum(leg["billing_seconds"] for leg in legs) >= 2
+    assert totals["duration_seconds"] == sum(leg["duration_seconds"] for leg in legs)
+    assert node.get(f"{acme.base}/cdrs/summary?created_from=9&created_to=1").status == 400
+    user = acme.created("users", {"first_name": "Jane", "last_name": "Doe"})
+    assert node.get(f"{acme.base}/users/{user}/cdrs/summary").data["totals"]["legs"] == 0
+    assert node.get(f"{acme.base}/users/{'f' * 32}/cdrs/summary").status == 404
+
+
+def test_cdrs_and_history_are_filtered_and_variables_are_in_both(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    button = f"{acme.base}/clicktocall/{acme.given_button()}"
+    node.phones.refusing["dev1"] = ("USER_BUSY", 486)
+    for order in range(6):
+        node.get(f"{button}/connect?contact=1002&order={order}&team={'red' if order % 2 else 'blue'}")
+    settle(node)
+
+    def orders(path: str, query: str) -> list[str]:
+        found = node.get(f"{path}?{query}").data
+        return sorted(item["custom_application_vars"]["order"] for item in found)
+
+    for query, wanted in (
+        ("filter_custom_application_vars.team=red", "135"),
+        ("filter_not_custom_application_vars.team=red", "024"),
+        ('filter_custom_application_vars.order=["1","4"]', "14"),
+        ("filter_custom_application_vars.team=red&filter_custom_application_vars.order=3", "3"),
+        ("has_key=custom_application_vars.team&filter_outcome=busy", "012345"),
+        ("key_missing=custom_application_vars.team", ""),
+        ("has_value=sip_reason&filter_custom_application_vars.order=5", "5"),
+        ("value_missing=sip_reason", ""),
+        ("filter_custom_application_vars.team=green", ""),
+    ):
+        assert "".join(orders(f"{button}/history", query)) == wanted, query
+        rows = node.get(f"{acme.base}/cdrs?{query}").data
+        full = [node.get(f"{acme.base}/cdrs/{row['id']}").data for row in rows]
+        assert "".join(sorted(leg["custom_application_vars"]["order"] for leg in full)) == wanted, query
+    first = node.get(f"{button}/history?page_size=2&filter_custom_application_vars.team=red").json
+    rest = node.get(
+        f"{button}/history?page_size=2&filter_custom_application_vars.team=red"
+        f"&start_key={first['next_start_key']}"
+    ).json
+    both = [item["custom_application_vars"]["order"] for item in first["data"] + rest["data"]]
+    assert both == ["5", "3", "1"]
+
+
+def test_attempts_in_progress_are_filtered_like_the_others(node: ApiNode, acme: TestAccount) -> None:
+    node.phones.silent.add("dev1")
+    call_id = given_joined_call(node, acme)
+    button = node.get(f"{acme.base}/calls/{call_id}").data["authorizing_id"]
+    history = f"{acme.base}/clicktocall/{button}/history"
+    assert [item["call_id"] for item in node.get(f"{history}?filter_call_id={call_id}").data] == [call_id]
+    assert node.get(f"{history}?filter_call_id=other").data == []
+    later = node.get(f"{history}").data[0]["timestamp"] + 1
+    assert node.get(f"{history}?created_from={later}").data == []
