@@ -11,9 +11,10 @@ from offhook.api.lists import listing_reply, page_of, time_range
 from offhook.api.placing import CallAnswers, CallPlacing
 from offhook.api.request import Request
 from offhook.api.routing import Access, Route
+from offhook.api.row_filters import row_filter
 from offhook.api.services import ApiServices
 from offhook.app.planning import ConnectRequest, Planned, read_connect
-from offhook.app.ports import CallView, Listing, Page
+from offhook.app.ports import CallView, Listing, Page, TimeRange
 from offhook.directory.model import Document, Json
 
 from .collections import ACCOUNT_ITEM, Collection, call_location, picked, visitors_key
@@ -40,20 +41,25 @@ class Buttons(Collection):
         button = await self.document(request)
         page = page_of(request)
         between = time_range(request, self.services.clock.epoch())
-        going_on = self._going_on(request, button.id, page)
+        only = row_filter(request)
+        going_on = self._going_on(request, button.id, page, between)
+        if only is not None:
+            going_on = [item for item in going_on if only.keep(item)]
         rest = msgspec.structs.replace(page, size=page.size - len(going_on))
-        listing = await self.services.store.history.list(request.account_id, button.id, between, rest)
+        listing = await self.services.store.history.list(
+            request.account_id, button.id, between, rest, only=only
+        )
         over = {item["id"] for item in listing.items}
         items = [item for item in going_on if item["id"] not in over] + listing.items
         return listing_reply(request, Listing(items=items, next_key=listing.next_key), page)
 
-    def _going_on(self, request: Request, button_id: str, page: Page) -> list[Json]:
+    def _going_on(self, request: Request, button_id: str, page: Page, between: TimeRange) -> list[Json]:
         """Return the attempts in progress, newest first; none on later pages."""
         if page.start_key or page.ascending or "created_to" in request.query:
             return []
         views = reversed(self.services.calls.live(request.account_id))
         found = [attempt_item(view) for view in views if view.plan.authorizing_id == button_id]
-        return found[: page.size - 1]
+        return [item for item in found if item["timestamp"] >= between.from_gregorian_s][: page.size - 1]
 
     async def connect(self, request: Request) -> Reply:
         """GET or POST …/connect: 202 at once, or with `blocking` 200 and the attempt's history item."""
@@ -108,6 +114,12 @@ class Buttons(Collection):
 
 
 def _reached(view: CallView, accepted: Reply) -> Reply:
-    """Return what a blocking connect says: the attempt's history item."""
+    """Return what a blocking connect says: the attempt's history item.
+
+    A visitor who may not see the request does not see the call's variables either, and gets its token.
+    """
+    item = answered_item(view)
+    if "custom_application_vars" not in accepted.data:
+        del item["custom_application_vars"]
     key = {name: accepted.data[name] for name in ("call_token",) if name in accepted.data}
-    return Reply(data=answered_item(view) | key, location=accepted.location)
+    return Reply(data=item | key, location=accepted.location)
