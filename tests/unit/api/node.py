@@ -70,6 +70,7 @@ class Phones:
         """They hang up on shutdown only."""
         self.report: Callable[[LegEvent], None] = lambda event: None
         self.dialed: list[DialLeg] = []
+        self.traces: dict[str, list[TraceLine]] = {}
 
     async def start(self, report: Callable[[LegEvent], None]) -> None:
         self.report = report
@@ -109,7 +110,7 @@ class Phones:
             )
 
     def trace(self, leg_id: str) -> Sequence[TraceLine]:
-        return []
+        return self.traces.get(leg_id, [])
 
     async def stop(self) -> None:
         pass
