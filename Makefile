@@ -6,12 +6,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check simulate bench format lock clean
 
 help:
 	@echo "make demo    put two soft phones on a call and watch it happen"
 	@echo "make test    run the whole test suite"
 	@echo "make check   format, lint, types, layers and fast tests, under a minute"
+	@echo "make simulate  a million simulated calls, with crashes and bad networks (CALLS=…, FIRST=…: other seeds)"
 	@echo "make bench   measure; prints a table"
 	@echo "make format  rewrite the sources in house format"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
@@ -28,6 +29,12 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -m "not slow"
+
+# A world that breaks prints its seed; `python -m tests.simulation --seed N` shows what happened in it.
+CALLS ?= 1000000
+FIRST ?= 0
+simulate: $(READY)
+	@$(BIN)/python -m tests.simulation --calls $(CALLS) --first $(FIRST)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks

@@ -37,6 +37,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     refused: bool = False
     asked_to_end: bool = False
     """A DELETE was sent, or a waiting client left."""
+    asked_twice: bool = False
+    """Two requests bear its Idempotency-Key; `…-again` is the other one's call."""
     had_crash: bool = False
     """The node was killed or stopped while it lived."""
     lost_relay: bool = False

@@ -8,7 +8,7 @@ from offhook.app.call_service import CallService
 from offhook.app.planning.records import record_call
 from offhook.app.timers import LoopTimers
 from offhook.calls import Call, CallState
-from offhook.calls.call import ENDING_BOUND_S, JOIN_BOUND_S
+from offhook.calls.bounds import state_bounds_s
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.identities import LegIdentities
@@ -24,8 +24,8 @@ from .virtual_disk import Disk, VirtualJournal
 from .virtual_relay import SilentLibrary, VirtualRelay
 from .virtual_time import SeededRandom, VirtualClock, VirtualLoop, WorldBroken
 
-LATE_S: Final = 0.5
-"""A timer wheel's slot, a busy loop, a slow commit."""
+LATE_S: Final = 1.5
+"""A sweep, a slot of the timer wheel, a busy loop."""
 
 
 class VirtualEndpoint(SipEndpoint):
@@ -153,15 +153,5 @@ class NodeProcess:
 
 
 def bound_of(call: Call) -> float:
-    """Return how long a call may stay in its state: what docs/topics/simulation.md states."""
-    plan = call.plan
-    bounds = {
-        CallState.PLACED: 1.0,
-        CallState.RINGING_FIRST: sum(step.timeout_s + 0.1 for step in plan.first.steps),
-        CallState.RINGING_SECOND: sum(step.timeout_s + 0.1 for step in plan.second.steps),
-        CallState.JOINING: JOIN_BOUND_S,
-        CallState.BRIDGED: plan.max_duration_s,
-        CallState.ENDING: ENDING_BOUND_S,
-        CallState.ENDED: float("inf"),  # the final entry waits for the disk, however long that takes
-    }
-    return bounds[call.state]
+    """Return how long a call may stay in its state; the final entry may wait for the disk, however long."""
+    return state_bounds_s(call.plan).get(call.state, float("inf"))

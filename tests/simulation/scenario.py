@@ -44,6 +44,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     deletes: float = 0.15
     leaves: float = 0.1
     """Clients that wait for the answer and go away before it comes."""
+    vanishes: float = 0.03
+    """Clients that are gone before they hear the answer."""
+    retries: float = 0.03
+    """Clients that ask again with the same Idempotency-Key."""
     crashes: int = 0
     restarts: int = 0
     """Orderly ones: drain, stop, start."""
@@ -51,6 +55,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     disk_troubles: int = 0
     busy: float = 0.05
     api_plans: float = 0.05
+    """Share of calls whose plan comes from the planners."""
     clock_jumps: int = 0
 
     @property
@@ -77,11 +82,11 @@ SCENARIOS: Final = (
     Scenario(name="a network that hardly works", conditions=HARDLY, tcp=0.3),
     Scenario(name="connections break", conditions=Conditions(breaks=0.15, delay=0.1), tcp=0.9),
     Scenario(name="strangers", conditions=BAD, strange=0.8),
-    Scenario(name="crashes", conditions=GOOD, crashes=3),
-    Scenario(name="crashes on a bad network", conditions=BAD, crashes=3, bypass=0.2),
-    Scenario(name="restarts", conditions=BAD, restarts=3, crashes=1),
+    Scenario(name="crashes", conditions=GOOD, crashes=4, pace_s=0.6),
+    Scenario(name="crashes on a bad network", conditions=BAD, crashes=4, pace_s=0.6, bypass=0.2),
+    Scenario(name="restarts", conditions=BAD, restarts=3, crashes=1, pace_s=0.6),
     Scenario(name="the relay dies", conditions=GOOD, relay_deaths=4),
-    Scenario(name="the disk refuses", conditions=GOOD, disk_troubles=3, crashes=1),
+    Scenario(name="the disk refuses", conditions=GOOD, disk_troubles=3, crashes=1, pace_s=0.6),
     Scenario(name="the clock is set", conditions=GOOD, clock_jumps=6),
 )
 

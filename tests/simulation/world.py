@@ -7,11 +7,14 @@ from collections.abc import Coroutine
 from itertools import count
 from typing import Any, Final
 
+import msgspec
 import structlog
 
-from offhook.app.errors import CallRefused, StorageLost
+from offhook.app.errors import CallRefused, KeyClaimed, StorageLost
+from offhook.app.ports import IdempotencyClaim
 from offhook.calls.model import By, CallPlan
 
+from .api_desk import ApiDesk
 from .far_ends import FarEnd, Script
 from .judge import CallRecord, judge, orphans
 from .ladder import Ladder
@@ -22,7 +25,7 @@ from .virtual_disk import CallOnDisk, Disk
 from .virtual_relay import VirtualRelay
 from .virtual_time import Agenda, VirtualClock, WorldBroken
 
-SWEEP_S: Final = 0.5
+SWEEP_S: Final = 1.0
 """How often the bounds of states are looked at."""
 
 NODE_QUIET_S: Final = 75.0
@@ -56,6 +59,7 @@ class World:
         self.node: NodeProcess | None = None
         self._requests = self._dice("requests")
         self._casting = Casting(self.scenario, self._dice("casting"))
+        self._desk = ApiDesk(self._casting, self._dice("desk"), str(seed))
         self._node_dice = self._dice("node")
         self._ports = count(20_000, 2)
         self._processes = 0
@@ -148,10 +152,10 @@ class World:
         self.node = None
         self.statistics["crashes"] += 1
         self._tell_ladder("the node is killed")
-        self._start_after(self._node_dice.choice((0.0, 0.5, 5.0, 40.0)))
+        self._start_after(self._node_dice.choice((0.0, 0.5, 0.5, 2.0, 2.0, 15.0)))
 
     def _start_after(self, pause: float) -> None:
-        self._busy_until = self.agenda.now + pause + 10.0
+        self._busy_until = self.agenda.now + pause + 5.0
         self.agenda.after(pause, self._start_node)
 
     def _restart(self) -> None:
@@ -195,23 +199,66 @@ class World:
         return when
 
     def _request(self, number: int) -> None:
-        dice = self._requests
-        call_id = f"c2c-{self.seed:x}-{number}"
+        """A client asks for a call: with a plan of the planners, or one of our own."""
+        if self._requests.random() < self.scenario.api_plans:
+            self._in_node(self._plan_at_desk(), f"plan {number}")
+            return
         cast = Cast(self._make_far_end)
-        plan = self._casting.plan(call_id, cast)
-        record = self.records[call_id] = CallRecord(plan=plan, cast=cast)
-        patience = dice.uniform(0, 20) if dice.random() < self.scenario.leaves else None
-        self._in_node(self._client(plan, record, patience), f"client {call_id}")
-        if dice.random() < self.scenario.deletes:
+        self._submit(self._casting.plan(f"c2c-{self.seed:x}-{number}", cast), cast)
+
+    async def _plan_at_desk(self) -> None:
+        cast = Cast(self._make_far_end)
+        self._submit(await self._desk.plan(cast, self.clock.epoch()), cast)
+
+    def _submit(self, plan: CallPlan, cast: Cast) -> None:
+        dice, scenario = self._requests, self.scenario
+        record = self.records[plan.call_id] = CallRecord(plan=plan, cast=cast)
+        patience = dice.uniform(0, 20) if dice.random() < scenario.leaves else None
+        claim = None
+        if dice.random() < scenario.retries:
+            claim = self._ask_again(plan, record)
+        self._place(plan, record, patience, claim)
+        if dice.random() < scenario.deletes:
             pause = dice.choice((0.0, dice.uniform(0, 0.2), dice.uniform(0, 3), dice.uniform(0, 30)))
             self.agenda.after(pause, self._delete, plan, record)
 
-    async def _client(self, plan: CallPlan, record: CallRecord, patience: float | None) -> None:
+    def _ask_again(self, plan: CallPlan, record: CallRecord) -> IdempotencyClaim:
+        """Let the same request come twice; return the claim of both."""
+        claim = _claim(plan, self.clock.epoch())
+        twin = msgspec.structs.replace(plan, call_id=f"{plan.call_id}-again")
+        other = self.records[twin.call_id] = CallRecord(plan=twin, cast=record.cast)
+        record.asked_twice = other.asked_twice = True
+        pause = self._requests.choice((0.0, 0.001, 5.0))
+        self.agenda.after(pause, self._place, twin, other, None, claim)
+        return claim
+
+    def _place(
+        self, plan: CallPlan, record: CallRecord, patience: float | None, claim: IdempotencyClaim | None
+    ) -> None:
+        """Let a client place a call; it may be gone before it hears the answer."""
+        node, work = self.node, self._client(plan, record, patience, claim)
+        if node is None:
+            work.close()
+            return
+        task = node.loop.create_task(work, name=f"client {plan.call_id}")
+        if self._requests.random() < self.scenario.vanishes:
+            record.asked_to_end = True
+            self.agenda.after(self._requests.random() * 0.004, task.cancel)
+
+    async def _client(
+        self, plan: CallPlan, record: CallRecord, patience: float | None, claim: IdempotencyClaim | None
+    ) -> None:
         """Place the call as the HTTP edge does; perhaps wait for the first party, and go away."""
         node = self.node
         assert node is not None
         try:
-            live = await node.calls.place(plan)
+            live = await node.calls.place(plan, claim=claim)
+        except KeyClaimed:
+            if not record.asked_twice:
+                raise
+            record.refused = True
+            self.statistics["claimed"] += 1
+            return
         except (CallRefused, StorageLost):
             record.refused = True
             self.statistics["refused"] += 1
@@ -330,6 +377,8 @@ class World:
                 raise WorldBroken(f"{finals} final entries", call_id)
             if record.refused and stored is not None:
                 raise WorldBroken("refused, and in the journal", call_id)
+            if record.asked_twice and f"{call_id}-again" in self.disk.calls and stored is not None:
+                raise WorldBroken("one key placed two calls", call_id)
 
     def _check_node(self) -> None:
         if self.node is None:
@@ -353,6 +402,17 @@ class World:
     def _tell_ladder(self, what: str) -> None:
         if self.ladder is not None:
             self.ladder.say(what)
+
+
+def _claim(plan: CallPlan, now: float) -> IdempotencyClaim:
+    return IdempotencyClaim(
+        id=f"claim {plan.call_id}",
+        fingerprint="the same request",
+        call_id=plan.call_id,
+        is_answered=True,
+        answer=b"{}",
+        expires_at=now + 86_400.0,
+    )
 
 
 # --- logs ---------------------------------------------------------------------------------------------

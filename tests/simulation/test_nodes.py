@@ -1,0 +1,97 @@
+"""Whole nodes in worlds that lose packets, processes and disks: one true outcome each, and no leg left."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from offhook.calls.commands import EngineCommand, HangUpLeg
+from offhook.engines.embedded import EmbeddedEngine
+
+from .ladder import Ladder
+from .scenario import CALLS, SCENARIOS, Conditions, Scenario
+from .virtual_time import WorldBroken
+from .world import World, take_log
+
+PROJECT = Path(__file__).parents[2]
+CALLS_IN_CI = 100_000
+
+
+@pytest.fixture(autouse=True)
+def logs_go_to_the_world():
+    """The world reads the logs of what it runs."""
+    before = structlog.get_config()
+    structlog.configure(processors=[take_log])
+    yield
+    structlog.configure(**before)
+
+
+def run(seed: int, scenario: Scenario | None = None) -> tuple[World, Ladder]:
+    ladder = Ladder()
+    world = World(seed, scenario=scenario, ladder=ladder)
+    world.run()
+    return world, ladder
+
+
+@pytest.mark.parametrize("seed", range(len(SCENARIOS)), ids=[scenario.name for scenario in SCENARIOS])
+def test_a_world_of_each_kind_holds(seed: int) -> None:
+    world, _ = run(seed)
+    assert sum(world.statistics[answer] for answer in ("accepted", "refused", "claimed")) > CALLS / 2
+    assert world.statistics["connected"] > 0
+
+
+def test_a_seed_gives_the_same_world_again() -> None:
+    for seed in (7, 11):
+        (world, ladder), (twin, again) = run(seed), run(seed)
+        assert world.statistics == twin.statistics
+        assert ladder.lines == again.lines
+
+
+class DeafEngine:
+    """The real engine, but for hang-ups, which it forgets."""
+
+    def __init__(self, engine: EmbeddedEngine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def perform(self, command: EngineCommand) -> None:
+        if not isinstance(command, HangUpLeg):
+            self._engine.perform(command)
+
+
+def test_a_node_that_forgets_to_hang_up_is_found_out() -> None:
+    world = World(5, scenario=Scenario(name="calm", conditions=Conditions()))
+    start = world._start_node
+
+    def start_deaf_node() -> None:
+        start()
+        assert world.node is not None
+        world.node.calls._engine = DeafEngine(world.node.engine)  # type: ignore[assignment]
+
+    world._start_node = start_deaf_node  # type: ignore[method-assign]
+    with pytest.raises(WorldBroken):
+        world.run()
+
+
+def test_a_disk_that_forgets_what_it_committed_is_found_out() -> None:
+    world = World(5, scenario=Scenario(name="calm", conditions=Conditions()))
+    world.agenda.at(20.0, world.disk.calls.clear)
+    with pytest.raises(WorldBroken):
+        world.run()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_calls_end_once_and_leave_nothing() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--calls", str(CALLS_IN_CI)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
