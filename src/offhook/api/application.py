@@ -14,6 +14,7 @@ from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
 from .endpoints.websockets import WebsocketEndpoints
 from .gate import Gate
+from .openapi import Documentation
 from .operations import Operations
 from .routing import Routes
 from .services import ApiServices
@@ -27,13 +28,15 @@ def create_app(services: ApiServices, websockets: Websockets | None = None) -> S
     port of their own serves too.
     """
     services.documents.observe(services.auth.forget_changed)
-    gate = Gate(services, routes_of(services))
+    routes = routes_of(services)
+    gate = Gate(services, routes)
     app = Starlette(
         routes=[
             Mount("/v2", gate),
             Mount("/v1", gate),
             WebSocketRoute("/websocket", websockets or Websockets(services)),
             *Operations(services).routes(),
+            *Documentation(routes).routes(),
         ],
     )
     app.router.redirect_slashes = False
