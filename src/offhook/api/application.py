@@ -9,9 +9,13 @@ from .endpoints.calls import CallEndpoints
 from .endpoints.cdrs import CdrEndpoints
 from .endpoints.channels import ChannelEndpoints
 from .endpoints.directory import directory_routes
+from .endpoints.limits import LimitEndpoints
 from .endpoints.logins import Logins
+from .endpoints.phone_numbers import PhoneNumbers
 from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
+from .endpoints.schemas import SchemaEndpoints
+from .endpoints.search import SearchEndpoints
 from .endpoints.websockets import WebsocketEndpoints
 from .gate import Gate
 from .openapi import Documentation
@@ -54,6 +58,10 @@ def routes_of(services: ApiServices) -> Routes:
         ChannelEndpoints,
         CdrEndpoints,
         CallEndpoints,
+        LimitEndpoints,
+        PhoneNumbers,
+        SchemaEndpoints,
+        SearchEndpoints,
         WebsocketEndpoints,
     )
     routes = [route for noun in nouns for route in noun(services).routes()]

@@ -25,6 +25,11 @@ def call_requested(request: Request, plan: CallPlan) -> None:
     )
 
 
+def impersonated(request: Request, user_id: str) -> None:
+    """Note that an administrator took a user's place."""
+    _log.info("user impersonated", account_id=request.account_id, user_id=user_id, **_who(request))
+
+
 def refused(request: Request, error: OffhookError) -> None:
     """Note a refusal by policy: credentials, rights, whitelist, throttle, load."""
     if isinstance(error, EVERYDAY):

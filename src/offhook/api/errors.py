@@ -11,11 +11,13 @@ from offhook.app.accounts import AccountHasDescendants
 from offhook.app.call_stream import TooManyReaders
 from offhook.app.errors import (
     BadPageKey,
+    CallLimitReached,
     CallRefused,
     Draining,
     Faults,
     InvalidDocument,
     KeyReused,
+    NoCredit,
     NotAllowed,
     RevisionConflict,
     StillRunning,
@@ -38,6 +40,7 @@ from offhook.kernel import OffhookError
 
 WORDS: Final = {
     "invalid_credentials": (401, "invalid credentials"),
+    "no_credit": (402, "not enough credit to perform action"),
     "forbidden": (403, "forbidden"),
     "not_found": (404, "not found"),
     "bad_identifier": (404, "bad identifier"),
@@ -125,6 +128,10 @@ def from_app(error: OffhookError) -> ApiError:
             return fault("forbidden")
         case TooManyReaders():
             return fault("too_many_requests", text=str(error), retry_after_s=READERS_RETRY_S)
+        case CallLimitReached():
+            return fault("too_many_requests", text=str(error), retry_after_s=error.retry_after_s)
+        case NoCredit():
+            return fault("no_credit", cause=str(error))
         case TooManyRequests():
             return fault("too_many_requests", retry_after_s=error.retry_after_s)
         case RevisionConflict():

@@ -40,8 +40,6 @@ class Route:
     """Tokens it takes from the caller's bucket."""
     takes_files: bool = False
     """A body that is no JSON is a file (`request.upload`); elsewhere it is refused with 415."""
-    takes_list: bool = False
-    """`data` may be a list of objects (`request.items`)."""
     methods: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -9,9 +9,9 @@ import msgspec
 from offhook.directory.model import Document, Json
 from offhook.kernel import Clock, Random
 
-from .documents import DocumentService, Precondition, no_precondition
-from .errors import AppError, NotAllowed
-from .ports import Settings, Store
+from .documents import DocumentService, Precondition, keys_of, no_precondition
+from .errors import AppError, InvalidDocument, NotAllowed
+from .ports import DocumentWrite, Settings, Store
 
 API_KEY_DIGITS: Final = 64
 """KAZOO's length."""
@@ -23,6 +23,10 @@ MASTER_NAME: Final = "master"
 
 TREE_DEPTH_MAX: Final = 20
 """Resellers of resellers: five levels are rare. Each level costs a key per account below it."""
+
+
+MOVED_MAX: Final = 10_000
+"""Accounts that change their place in one step: their keys are written within seconds."""
 
 
 class AccountHasDescendants(AppError):
@@ -114,6 +118,52 @@ class Accounts:
         await self._documents.keep_private(account, {**account.private, "api_key": key})
         return key
 
+    async def move(self, account: Document, parent_id: str) -> Document:
+        """Put an account with all below it under another parent, in one step.
+
+        Raises InvalidDocument if the parent is unknown, below the account, or the tree would be too deep or
+        too many accounts would move; NotAllowed for the master, RevisionConflict.
+        """
+        if account.id == self.master_account_id:
+            raise NotAllowed
+        parent = await self._store.documents.get(parent_id, parent_id, type="account")
+        if parent is None:
+            raise _bad_target("not_found", "there is no such account", parent_id)
+        above = [*_tree(parent), parent.id]
+        if account.id in above:
+            raise _bad_target("invalid", "an account cannot be moved below itself", parent_id)
+        moved = [account, *await self.descendants(account.id)]
+        if len(moved) > MOVED_MAX:
+            raise _bad_target("maxItems", f"more than {MOVED_MAX} accounts would move", parent_id)
+        writes = [_moved(one, account.id, above, self._clock.epoch()) for one in moved]
+        if any(len(_tree(write.document)) > TREE_DEPTH_MAX for write in writes):
+            raise _bad_target("maxItems", f"the tree would be deeper than {TREE_DEPTH_MAX}", parent_id)
+        stored = await self._store.documents.put_all(writes)
+        for now, before in zip(stored, moved, strict=True):
+            self._documents.tell(now, before)
+        return stored[0]
+
+    async def set_reseller(self, account: Document, *, is_reseller: bool) -> Document:
+        """Promote or demote: what accounts below it name as their reseller. Raises RevisionConflict."""
+        if account.id == self.master_account_id:
+            raise NotAllowed
+        private = {name: value for name, value in account.private.items() if name != "reseller"}
+        if is_reseller:
+            private["reseller"] = True
+        return await self._documents.keep_private(account, private)
+
+    def is_reseller(self, account: Document) -> bool:
+        """Tell whether accounts below it name it as their reseller."""
+        return account.id == self.master_account_id or account.private.get("reseller") is True
+
+    async def reseller_of(self, account: Document) -> str:
+        """Return the id of the nearest account above that is a reseller; the master if there is none."""
+        for ancestor_id in reversed(_tree(account)):
+            ancestor = await self._store.documents.get(ancestor_id, ancestor_id, type="account")
+            if ancestor is not None and self.is_reseller(ancestor):
+                return ancestor_id
+        return self.master_account_id
+
     async def children(self, account_id: str) -> Sequence[Document]:
         """Return the accounts directly below."""
         return await self._store.documents.find("parent", account_id)
@@ -133,6 +183,19 @@ class Accounts:
         """Return the ancestors, root first."""
         found = [await self._store.documents.get(id, id, type="account") for id in _tree(account)]
         return [ancestor for ancestor in found if ancestor is not None]
+
+
+def _moved(account: Document, top_id: str, above: list[str], now: float) -> DocumentWrite:
+    """Return an account below (or at) the top with the top's new ancestors in place of its old ones."""
+    tree = list(_tree(account))
+    below = tree[tree.index(top_id) :] if top_id in tree else []
+    private = {**account.private, "tree": [*above, *below]}
+    document = msgspec.structs.replace(account, private=private, modified_at=now)
+    return DocumentWrite(document=document, keys=keys_of(document), expected_revision=account.revision)
+
+
+def _bad_target(code: str, message: str, parent_id: str) -> InvalidDocument:
+    return InvalidDocument({"to": {code: {"message": message, "cause": parent_id[:100]}}})
 
 
 def _tree(account: Document) -> Sequence[str]:

@@ -9,7 +9,7 @@ from offhook.directory import Document, Json, normal_account_name
 from offhook.directory.numbers import normalise
 from offhook.kernel import Clock, Random
 
-from .errors import InvalidDocument, WrongCredentials
+from .errors import InvalidDocument, NotAllowed, WrongCredentials
 from .limits import LoginLimiter
 from .passwords import DIGESTS, Passwords
 from .ports import Store
@@ -167,10 +167,32 @@ class Auth:
         if account.data.get("enabled", True) is False:
             raise InvalidDocument({"account": {"disabled": {"message": "account disabled"}}})
 
-    def _login(self, account: Document, user: Document | None, method: str) -> Login:
+    def impersonate(self, principal: Principal, account: Document, user: Document) -> Login:
+        """Log in as a user without its password. Raises NotAllowed for all but the master's people."""
+        if not (principal.is_master and principal.is_admin):
+            raise NotAllowed
+        self._refuse_disabled(account)
+        original = {
+            "original_account_id": principal.account_id,
+            "original_owner_id": principal.owner_id,
+        }
+        return self._login(account, user, "cb_user_auth", original)
+
+    def token_info(self, principal: Principal) -> Json:
+        """Return what a caller's token says, without its signature of the identity."""
+        claims = self._signer.claims(principal.token) or {}
+        return {name: value for name, value in claims.items() if name != "identity_sig"} | {
+            "account_id": principal.account_id,
+            "method": principal.method,
+        }
+
+    def _login(
+        self, account: Document, user: Document | None, method: str, original: Claims | None = None
+    ) -> Login:
         principal = self._principal(account, user, method)
         expires_at = int(self._clock.epoch()) + self._token_ttl_s
         claims: Claims = {
+            **{name: value for name, value in (original or {}).items() if value},
             "iss": "offhook",
             "account_id": account.id,
             "method": method,

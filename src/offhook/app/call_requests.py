@@ -10,7 +10,8 @@ from offhook.calls.model import CallPlan, RequestOrigin
 from offhook.directory.model import Document, Json
 from offhook.kernel import Clock
 
-from .errors import InvalidDocument
+from .account_calls import refuse_beyond, trunk_limit
+from .errors import CallLimitReached, InvalidDocument, NoCredit
 from .limits import Throttles
 from .planning import (
     ConnectRequest,
@@ -21,6 +22,9 @@ from .planning import (
     plan_quickcall,
 )
 from .ports import Calls, IdempotencyClaim, LiveCall
+
+LIMITS_ID: Final = "limits"
+"""KAZOO's id of the one document of its type in an account."""
 
 VISITOR_QUICKCALLS: Final = 10
 """Per minute and device or user: anybody may call those with `allow_anonymous_quickcalls`."""
@@ -60,7 +64,7 @@ class CallRequests:
         """Place the call of a button.
 
         Only an accepted call uses up the button's throttle. Raises PlanRefused, TooManyRequests, CallRefused,
-        StorageLost, KeyClaimed, InvalidDocument if the account is disabled.
+        CallLimitReached, NoCredit, StorageLost, KeyClaimed, InvalidDocument if the account is disabled.
         """
         _refuse_disabled(account)
         planned = await self.plan_connect(account, button, request)
@@ -99,11 +103,31 @@ class CallRequests:
             return None
         return self._throttles.left(button.id, throttle, now=self._clock.monotonic())
 
+    async def limits_left(self, planned: Planned) -> Json:
+        """Return what the account's limits leave for a plan, and what would refuse it now."""
+        plan = planned.plan
+        limits, usage = await self._limits(plan.account_id), self._calls.usage(plan.account_id)
+        refusal = ""
+        try:
+            refuse_beyond(limits, usage, plan)
+        except (CallLimitReached, NoCredit) as error:
+            refusal = str(error)
+        left: Json = {"calls": limits.get("calls"), "calls_in_use": usage.calls,
+                      "trunks": trunk_limit(limits), "trunks_in_use": usage.trunks}  # fmt: skip
+        shown: Json = {"limits": {name: value for name, value in left.items() if value is not None}}
+        return shown | ({"would_be_refused": refusal} if refusal else {})
+
+    async def _limits(self, account_id: str) -> Json:
+        document = await self._planning.documents.get(account_id, LIMITS_ID, type="limits")
+        return document.data if document is not None else {}
+
     async def _place(self, planned: Planned, asked: Asked) -> PlacedCall:
         plan = planned.plan
         if asked.origin is not None:
             plan = msgspec.structs.replace(plan, origin=asked.origin)
         claim = asked.claim_of(planned) if asked.claim_of is not None else None
+        limits = await self._limits(plan.account_id)
+        refuse_beyond(limits, self._calls.usage(plan.account_id), plan)  # place() counts it at once
         live = await self._calls.place(plan, claim=claim)
         return PlacedCall(plan, live, planned.answer)
 

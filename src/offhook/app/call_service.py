@@ -39,6 +39,7 @@ from offhook.calls.replay import replay
 from offhook.delivery import OutboxRow
 from offhook.kernel import Clock, Timer
 
+from .account_calls import AccountCalls, AccountUsage
 from .call_limits import CallLimits
 from .channel_events import ChannelEvents
 from .errors import AlreadyFinal, Draining, StorageLost
@@ -186,6 +187,7 @@ class CallService:
         self._channel_events = channel_events or ChannelEvents()
         self._outbox = outbox
         self._calls: dict[str, LiveCall] = {}
+        self._by_account = AccountCalls()
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._unconfirmed: list[str] = []
@@ -251,6 +253,7 @@ class CallService:
         self._limits.admit(len(self._calls) + self._accepting, self._clock.monotonic())
         accepted_at = self._clock.epoch()
         self._accepting += 1
+        self._by_account.add(plan)
         try:
             await self._journal.accept(plan, accepted_at, claim=claim)
             return self._begin(plan, accepted_at, SHUTDOWN if self._stopping else None)
@@ -259,11 +262,14 @@ class CallService:
             raise
         finally:
             self._accepting -= 1
+            if plan.call_id not in self._calls:
+                self._by_account.remove(plan)
             self._note_idle()
 
     def _begin(self, plan: CallPlan, accepted_at: float, end: EndRequested | None) -> LiveCall:
         """Execute a call that is durable; end is why it is over before anything rings."""
         live = self._calls[plan.call_id] = LiveCall(Call(plan, accepted_at))
+        self._by_account.add(plan)
         _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
         self._observe_accepted(live.view())
         if end is not None:
@@ -298,7 +304,12 @@ class CallService:
 
     def live(self, account_id: str) -> list[CallView]:
         """Return the live calls of an account, oldest first."""
-        return [live.view() for live in self._calls.values() if live.call.plan.account_id == account_id]
+        found = (self._calls.get(call_id) for call_id in self._by_account.of(account_id))
+        return [live.view() for live in found if live is not None]
+
+    def usage(self, account_id: str) -> AccountUsage:
+        """Return what an account's calls take of its limits, those that are being stored too."""
+        return self._by_account.usage(account_id)
 
     def interaction_of(self, account_id: str, call_id: str) -> str | None:
         """Return the interaction id of a live call, by its own id or that of one of its legs."""
@@ -438,6 +449,7 @@ class CallService:
         self._channel_events.publish(events)
         self._outbox.stored(rows)
         del self._calls[live.call_id]
+        self._by_account.remove(live.call.plan)
         self._note_idle()
         live.note_stored()
         ending = fact.ending
@@ -490,6 +502,7 @@ class CallService:
         live.entries = list(entries)
         live.sequence = entries[-1].sequence if entries else 0
         self._calls[plan.call_id] = live
+        self._by_account.add(plan)
         dialogs = {fact.leg_id: fact.dialog for _, fact in facts if isinstance(fact, LegPickedUp)}
         self._channel_events.resume(plan.call_id, facts)
         at = self._clock.epoch()

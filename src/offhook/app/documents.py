@@ -107,9 +107,13 @@ class DocumentService:
 
     # --- writing ------------------------------------------------------------------------------------
 
-    async def create(self, place: Place, data: Json) -> Document:
-        """Store a new document; an id in data is ignored. Raises InvalidDocument, StorageLost."""
-        document = self._new(place.type, place.account_id, self._random.hex(ID_DIGITS), data)
+    async def create(self, place: Place, data: Json, *, document_id: str = "") -> Document:
+        """Store a new document; an id in data is ignored. Raises InvalidDocument, StorageLost.
+
+        document_id is for types whose ids mean something (a number); RevisionConflict if it is taken.
+        """
+        new_id = document_id or self._random.hex(ID_DIGITS)
+        document = self._new(place.type, place.account_id, new_id, data)
         return await self._save(document, place.realm, before=None)
 
     async def create_account(

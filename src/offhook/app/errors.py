@@ -16,6 +16,8 @@ AppError
 ├── NotAllowed               the caller may not do this
 ├── WrongCredentials         who are you?
 ├── TooManyRequests          a bucket, throttle or login limiter is empty
+├── CallLimitReached         the account has as many calls as its limits allow
+├── NoCredit                 the account has no trunk left
 └── CallRefused
     ├── Overloaded           the node has as many calls as it may have
     └── Draining             the node is shutting down
@@ -148,6 +150,35 @@ class TooManyRequests(AppError):
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(retry_after_s)
         self.retry_after_s = retry_after_s
+
+
+class CallLimitReached(AppError):
+    """The account has as many calls as its limits allow. Maps to 429: calls end."""
+
+    code: ClassVar[str] = "call-limit-reached"
+    retry_after_s: ClassVar[float] = 5.0
+    """Calls end in seconds to minutes: sooner is a wasted try."""
+
+    def __init__(self, limit: str, value: int) -> None:
+        super().__init__(limit, value)
+        self.limit = limit
+        self.value = value
+
+    def __str__(self) -> str:
+        return f"the account may have {self.value} {self.limit.replace('_', ' ')} at once"
+
+
+class NoCredit(AppError):
+    """No trunk is left for another party outside. Maps to KAZOO's 402 `no_credit`."""
+
+    code: ClassVar[str] = "no-credit"
+
+    def __init__(self, trunks: int) -> None:
+        super().__init__(trunks)
+        self.trunks = trunks
+
+    def __str__(self) -> str:
+        return f"the account has {self.trunks} trunks, and they are taken"
 
 
 class CallRefused(AppError):

@@ -12,6 +12,7 @@ from offhook.calls.model import By, CallPlan, Ending, Leg, Times
 from offhook.directory.model import Document, DocumentKey, Json
 from offhook.kernel import Timer
 
+from .account_calls import AccountUsage
 from .storage import (
     Bindings,
     Cdrs,
@@ -188,6 +189,10 @@ class Calls(Protocol):
 
     def live(self, account_id: str) -> Sequence[CallView]:
         """Return the live calls of an account, oldest first."""
+        ...
+
+    def usage(self, account_id: str) -> AccountUsage:
+        """Return what an account's calls take of its limits."""
         ...
 
     def so_far(self, account_id: str, call_id: str) -> CallSoFar | None:

@@ -22,6 +22,7 @@ CALLFLOW_NUMBER: Final = "callflow_number"
 CALLFLOW_PATTERNS: Final = "callflow_patterns"
 RESOURCE: Final = "resource"
 ACCOUNT_NUMBER: Final = "account_number"
+PHONE_NUMBER: Final = "phone_number"
 WEBHOOK: Final = "webhook"
 
 
@@ -42,7 +43,8 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | callflow_number | callflow | as stored, hence normalised | account | yes |
     | callflow_patterns | callflow that has patterns | empty: they are found together | account | |
     | resource | resource | empty: they are found together | account | |
-    | account_number | callflow | its numbers that begin with `+` | | |
+    | account_number | callflow, phone_number | its numbers that begin with `+` | | |
+    | phone_number | phone_number | the number | | yes |
     | webhook | webhook | empty: all of the installation are found together | | |
     """
     make = _KEYS.get(document.type)
@@ -135,6 +137,11 @@ def _webhook_keys(_document: Document, _realm: str) -> Keys:
     yield DocumentKey(kind=WEBHOOK, value="", unique=False)
 
 
+def _number_keys(document: Document, _realm: str) -> Keys:
+    yield DocumentKey(kind=PHONE_NUMBER, value=document.id)
+    yield DocumentKey(kind=ACCOUNT_NUMBER, value=document.id, unique=False)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -145,5 +152,6 @@ _KEYS: Final[dict[str, Callable[[Document, str], Keys]]] = {
     "device": _device_keys,
     "callflow": _callflow_keys,
     "resource": _resource_keys,
+    "phone_number": _number_keys,
     "webhook": _webhook_keys,
 }

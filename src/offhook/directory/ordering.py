@@ -76,4 +76,12 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-_LABELS: Final[dict[str, Callable[[Json], str]]] = {"user": _person, "callflow": _callflow}
+def _nothing(data: Json) -> str:
+    return ""  # its id is its name
+
+
+_LABELS: Final[dict[str, Callable[[Json], str]]] = {
+    "user": _person,
+    "callflow": _callflow,
+    "phone_number": _nothing,
+}

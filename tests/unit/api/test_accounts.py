@@ -25,7 +25,7 @@ def test_created_account_reads_like_kazoos(node: ApiNode) -> None:
 def test_put_without_id_creates_a_child_of_the_caller(node: ApiNode, acme: TestAccount) -> None:
     answer = node.put("/v2/accounts", {"name": "Below"}, token=acme.token())
     assert answer.status == 201
-    assert answer.data["reseller_id"] == acme.id
+    assert answer.data["reseller_id"] == node.master
     assert answer.data["realm"].endswith(".sip.example.com")
     listed = node.get(f"{acme.base}/children").data
     assert [item["name"] for item in listed] == ["Below"]

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from offhook.api.envelope import Reply, document_reply, public
-from offhook.api.errors import precondition_failed
+from offhook.api.errors import field_fault, precondition_failed
 from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
+from offhook.app.accounts import Accounts
 from offhook.app.errors import NotAllowed
 from offhook.directory.model import Document, Json
 from offhook.directory.ordering import CHILDREN, DESCENDANTS
@@ -66,17 +67,18 @@ class AccountEndpoints(Collection):
         """Add what KAZOO shows read-only; the API key only when asked for, and to administrators."""
         tree = document.private.get("tree", ())
         caller = request.caller
+        accounts = self.services.accounts
         data: Json = {
             "enabled": True,
             **public(document),
             "created": gregorian_s(document.created_at),
-            "is_reseller": False,
+            "is_reseller": accounts.is_reseller(document),
             "superduper_admin": document.id == self.services.accounts.master_account_id,
             "wnm_allow_additions": False,
-            "billing_mode": _billing_mode(tree, caller.account_id, is_master=caller.is_master),
         }
         if tree:
-            data["reseller_id"] = tree[-1]
+            data["reseller_id"] = await accounts.reseller_of(document)
+        data["billing_mode"] = _billing_mode(data.get("reseller_id"), caller.account_id, accounts)
         if caller.is_admin and request.is_true("include_api_key"):
             data["api_key"] = document.private.get("api_key", "")
         return data
@@ -115,6 +117,32 @@ class AccountEndpoints(Collection):
         keep = (lambda account: account.id != without) if without else None
         return await document_list(request, self.services.documents, wanted, account_summary, keep=keep)
 
+    async def move(self, request: Request) -> Reply:
+        """POST …/move `{"to": id}`: another parent. For the master account."""
+        self._only_master(request)
+        target = request.value("to")
+        if not isinstance(target, str) or not target:
+            raise field_fault("to", "required", "Field is required but missing", value="to")
+        moved = await self.services.accounts.move(request.target, target)
+        return document_reply(moved, await self.shown(request, moved))
+
+    async def promote(self, request: Request) -> Reply:
+        """PUT …/reseller: accounts made below it name it as their reseller. For the master account."""
+        return await self._set_reseller(request, is_reseller=True)
+
+    async def demote(self, request: Request) -> Reply:
+        """DELETE …/reseller."""
+        return await self._set_reseller(request, is_reseller=False)
+
+    async def _set_reseller(self, request: Request, *, is_reseller: bool) -> Reply:
+        self._only_master(request)
+        account = await self.services.accounts.set_reseller(request.target, is_reseller=is_reseller)
+        return document_reply(account, await self.shown(request, account))
+
+    def _only_master(self, request: Request) -> None:
+        if not (request.caller.is_master and request.caller.is_admin):
+            raise NotAllowed
+
     # --- API key ------------------------------------------------------------------------------------
 
     async def read_api_key(self, request: Request) -> Reply:
@@ -148,6 +176,8 @@ class AccountEndpoints(Collection):
             Route(f"{ACCOUNT_ITEM}/siblings", {"GET": self.siblings}),
             Route(f"{ACCOUNT_ITEM}/parents", {"GET": self.parents}),
             Route(f"{ACCOUNT_ITEM}/tree", {"GET": self.parents}),
+            Route(f"{ACCOUNT_ITEM}/move", {"POST": self.move}),
+            Route(f"{ACCOUNT_ITEM}/reseller", {"PUT": self.promote, "DELETE": self.demote}),
             Route(f"{ACCOUNT_ITEM}/api_key", {"GET": self.read_api_key, "PUT": self.rotate_api_key}),
         ]
 
@@ -163,7 +193,8 @@ def account_summary(document: Document) -> Json:
     }
 
 
-def _billing_mode(tree: Sequence[str], caller_id: str, *, is_master: bool) -> str:
-    if tree and tree[-1] == caller_id:
+def _billing_mode(reseller_id: str | None, caller_id: str, accounts: Accounts) -> str:
+    """Return who is billed: by KAZOO's words, seen from the caller."""
+    if reseller_id == caller_id:
         return "limits_only"
-    return "normal" if is_master else "manual"
+    return "normal" if reseller_id in (None, accounts.master_account_id) else "manual"

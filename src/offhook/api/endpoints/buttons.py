@@ -89,7 +89,8 @@ class Buttons(Collection):
         planned = await self.services.call_requests.plan_connect(request.target, button, wanted)
         left = self.services.call_requests.invocations_left(button)
         quota = {} if left is None else {"invocations_left": left}
-        return Reply(data={**planned.explanation, **quota})
+        limits = await self.services.call_requests.limits_left(planned)
+        return Reply(data={**planned.explanation, **quota, **limits})
 
     async def _button(self, request: Request) -> Document:
         """Return the button of the path, if this caller may press it (401, 403 or 404 otherwise)."""

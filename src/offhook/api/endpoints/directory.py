@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from offhook.api.envelope import Reply, public
+from offhook.api.errors import field_fault
 from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
@@ -20,6 +21,9 @@ USER_SUMMARY: Final = (
 DEVICE_SUMMARY: Final = ("name", "mac_address", "owner_id", "enabled", "device_type", "flags")
 CALLFLOW_SUMMARY: Final = ("name", "type", "numbers", "patterns", "owner_id", "group_id", "flags")
 RESOURCE_SUMMARY: Final = ("name", "enabled", "weight_cost", "template_name", "classifiers")
+
+DEVICE_TYPE: Final = "sip_device"
+"""What a device is that does not say it."""
 
 REFERENCES_MAX: Final = 100
 """Documents of a callflow whose names are looked up for `metadata`."""
@@ -75,6 +79,26 @@ class Devices(Collection):
     def summary(self, document: Document) -> Json:
         """Return a list item."""
         return device_summary(document)
+
+    async def replace(self, request: Request) -> Reply:
+        """POST to a device; what kind of device it is stays."""
+        await self._keep_kind(request)
+        return await super().replace(request)
+
+    async def patch(self, request: Request) -> Reply:
+        """PATCH of a device; what kind of device it is stays."""
+        await self._keep_kind(request)
+        return await super().patch(request)
+
+    async def _keep_kind(self, request: Request) -> None:
+        """Refuse another device_type, as KAZOO does for all but the master account."""
+        wanted = request.data.get("device_type")
+        if wanted is None or request.caller.is_master:
+            return
+        known = (await self.document(request)).data.get("device_type", DEVICE_TYPE)
+        if wanted != known:
+            raise field_fault("device_type", "invalid", "cannot change device type", target=known,
+                              cause=str(wanted)[:64])  # fmt: skip
 
     async def status(self, request: Request) -> Reply:
         """GET of the registered devices."""
@@ -157,7 +181,7 @@ class GlobalResources(Resources):
 
 def device_summary(document: Document) -> Json:
     """Return a device as lists show it; `username` is the SIP one."""
-    item = picked(document, DEVICE_SUMMARY, {"device_type": "sip_device", "enabled": True})
+    item = picked(document, DEVICE_SUMMARY, {"device_type": DEVICE_TYPE, "enabled": True})
     username = document.data.get("sip", {}).get("username")
     if username is not None:
         item["username"] = username

@@ -1,7 +1,8 @@
 """Logins and tokens (kazoo-behaviour 3.1 to 3.3)."""
 
 from offhook.api.envelope import Reply
-from offhook.api.errors import fault, plain
+from offhook.api import audit
+from offhook.api.errors import fault, field_fault, plain
 from offhook.api.request import Request
 from offhook.api.routing import LOGIN_COST, Access, Route
 from offhook.api.services import ApiServices
@@ -10,6 +11,8 @@ from offhook.app.errors import InvalidDocument
 from offhook.app.tokens import Principal
 from offhook.directory.model import Document, Json
 from offhook.directory.validation import validate
+
+from .collections import ACCOUNT_ITEM
 
 
 class Logins:
@@ -21,7 +24,7 @@ class Logins:
     async def user_login(self, request: Request) -> Reply:
         """PUT /user_auth: a token for a user."""
         data = _checked("user_auth", request.data)
-        return self._token(await self._services.auth.user_login(data, address=request.address))
+        return await self._token(await self._services.auth.user_login(data, address=request.address))
 
     async def api_login(self, request: Request) -> Reply:
         """PUT /api_auth: a token for an account. An unknown key is 404 as KAZOO's, but is not echoed."""
@@ -29,7 +32,24 @@ class Logins:
         login = await self._services.auth.api_login(data["api_key"], address=request.address)
         if login is None:
             raise plain(404, "bad identifier", [])
-        return self._token(login)
+        return await self._token(login)
+
+    async def impersonate(self, request: Request) -> Reply:
+        """PUT /accounts/{account}/users/{user}/user_auth: the master's administrators become that user."""
+        user = await self._services.documents.read(request.account_id, request.arguments["id"], type="user")
+        action = request.value("action")
+        if action != "impersonate_user":
+            raise field_fault(
+                "action", "enum", "Value not found in enumerated list of values",
+                target=["impersonate_user"], value=str(action)[:100],
+            )  # fmt: skip
+        login = self._services.auth.impersonate(request.caller, request.target, user)
+        audit.impersonated(request, user.id)
+        return await self._token(login)
+
+    async def token_info(self, request: Request) -> Reply:
+        """GET /auth/tokeninfo: what the token says."""
+        return Reply(data=self._services.auth.token_info(request.caller))
 
     async def read_token(self, request: Request) -> Reply:
         """GET /token_auth: whose token this is."""
@@ -52,12 +72,19 @@ class Logins:
         user = None
         if principal.owner_id:
             user = await documents.read(principal.account_id, principal.owner_id, type="user")
-        data = auth_data(account, user)
+        data = await self._auth_data(account, user)
         return Reply(data={**data, "method": principal.method, "id": principal.token_id})
 
-    def _token(self, login: Login) -> Reply:
+    async def _auth_data(self, account: Document, user: Document | None) -> Json:
+        accounts = self._services.accounts
+        data = auth_data(account, user)
+        data["is_reseller"] = accounts.is_reseller(account)
+        data["reseller_id"] = await accounts.reseller_of(account)
+        return data
+
+    async def _token(self, login: Login) -> Reply:
         return Reply(
-            data=auth_data(login.account, login.user),
+            data=await self._auth_data(login.account, login.user),
             revision="automatic",
             auth_token=login.principal.token,
         )
@@ -69,19 +96,18 @@ class Logins:
             Route("api_auth", {"PUT": self.api_login}, Access.OPEN, LOGIN_COST),
             Route("token_auth", {"GET": self.read_token, "DELETE": self.delete_token}),
             Route("user_auth/{token}", {"GET": self.read_user_token}),
+            Route("auth/tokeninfo", {"GET": self.token_info}),
+            Route(f"{ACCOUNT_ITEM}/users/{{id}}/user_auth", {"PUT": self.impersonate}),
         ]
 
 
 def auth_data(account: Document, user: Document | None) -> Json:
     """Return what a login tells."""
-    tree = account.private.get("tree", ())
     data: Json = {
         "account_id": account.id,
         "account_name": account.data.get("name", ""),
         "language": (user.data.get("language") if user else None) or account.data.get("language", "en-us"),
         "apps": [],
-        "is_reseller": False,
-        "reseller_id": tree[-1] if tree else account.id,
         "cluster_id": "",
         "capabilities": {"voicemail": {"transcription": {"available": False, "default": False}}},
     }

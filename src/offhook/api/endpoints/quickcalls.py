@@ -90,7 +90,8 @@ class Quickcalls:
         if request.is_visitor:
             raise fault("invalid_credentials")
         planned = await self._services.call_requests.plan_quickcall(request.target, endpoint, wanted)
-        return Reply(data=planned.explanation)
+        limits = await self._services.call_requests.limits_left(planned)
+        return Reply(data={**planned.explanation, **limits})
 
     def _failed(self, request: Request, answer: dict[str, object], view: CallView) -> ApiError:
         ending = view.ending

@@ -7,7 +7,10 @@ from .callflows import CALLFLOW, MODULES
 from .clicktocalls import CLICKTOCALL, CONNECT, QUICKCALL
 from .devices import DEVICE
 from .fields import Schema
+from .limits import LIMITS
 from .logins import API_AUTH, USER_AUTH
+from .media import MEDIA
+from .phone_numbers import PHONE_NUMBER
 from .resources import RESOURCE
 from .users import USER
 from .webhooks import WEBHOOK
@@ -20,6 +23,9 @@ DOCUMENTS: Final[dict[str, Schema]] = {
     "resource": RESOURCE,
     "clicktocall": CLICKTOCALL,
     "webhook": WEBHOOK,
+    "limits": LIMITS,
+    "media": MEDIA,
+    "phone_number": PHONE_NUMBER,
 }
 """By document type."""
 

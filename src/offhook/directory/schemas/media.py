@@ -1,0 +1,29 @@
+"""Music and announcements (kazoo-behaviour 7.8)."""
+
+from typing import Final
+
+from . import shared
+from .fields import boolean, choice, document, integer, mapping, text
+
+CONTENT_MAX_BYTES: Final = 11_534_336
+"""KAZOO's bound."""
+
+MEDIA: Final = document(
+    "Something to be played",
+    {
+        "name": shared.name("Name for people"),
+        "description": text("For people", longest=128),
+        "media_source": choice("Where it comes from", "upload", "tts", "recording", default="upload"),
+        "language": shared.language(),
+        "streamable": boolean("It can be fetched", default=True),
+        "content_type": text("Type of the uploaded file", longest=128),
+        "content_length": integer("Bytes of the uploaded file", least=1, most=CONTENT_MAX_BYTES),
+        "prompt_id": text("Prompt it stands for", longest=128),
+        "tts": mapping(
+            "Text to be spoken",
+            {"text": text("Text", multiline=True), "voice": text("Voice", longest=64)},
+            default={},
+        ),
+    },
+    required=("name",),
+)
