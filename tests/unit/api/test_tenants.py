@@ -6,6 +6,7 @@ from offhook.api.application import routes_of
 from offhook.api.routing import Access, Route
 
 from .node import ApiNode, TestAccount
+from .sockets import Socket
 
 PROBE = {"name": "changed", "contact": "1002", "extension": "9", "numbers": ["9"], "api_key": "x"}
 
@@ -39,6 +40,8 @@ class Tenants:
         self.button = victim.given_button()
         call = node.get(f"{victim.base}/clicktocall/{self.button}/connect?contact=1001")
         self.call_id = call.data["call_id"]
+        Socket(node, token=victim.token()).action("ping")
+        self.socket_id = node.get(f"{victim.base}/websockets").data[0]["websocket_session_id"]
         self.number = node.put(f"{victim.base}/phone_numbers/+14158867900").data["id"]
         self.global_resource = node.put(
             "/v2/resources", {"name": "G", "gateways": [{"server": "gw.example"}]}
@@ -56,7 +59,7 @@ class Tenants:
         known = {
             "account_id": self.victim.id, "id": self.global_resource if is_global else ids.get(noun, NOBODY),
             "call_id": self.call_id, "cdr_id": f"202601-{self.call_id}", "number": "1001",
-            "username": "dev1", "token": "x.y.z",
+            "username": "dev1", "token": "x.y.z", "session_id": self.socket_id,
         }  # fmt: skip
         return "/v2/" + route.path.format_map(Known(known))
 

@@ -1,6 +1,5 @@
 """Accounts: the document, the tree, the API key (kazoo-behaviour 3.6, 7.1)."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from offhook.api.envelope import Reply, document_reply, public

@@ -1,7 +1,7 @@
 """Logins and tokens (kazoo-behaviour 3.1 to 3.3)."""
 
-from offhook.api.envelope import Reply
 from offhook.api import audit
+from offhook.api.envelope import Reply
 from offhook.api.errors import fault, field_fault, plain
 from offhook.api.request import Request
 from offhook.api.routing import LOGIN_COST, Access, Route
