@@ -39,6 +39,7 @@ def _endpoint(endpoint: EndpointPlan) -> Json:
         "endpoint_id": endpoint.endpoint_id,
         "owner_id": endpoint.owner_id,
         "request_uri": endpoint.request_uri,
+        "to_uri": endpoint.to_uri,
         "from_uri": endpoint.from_uri,
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
