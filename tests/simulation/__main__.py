@@ -12,7 +12,7 @@ from collections import Counter
 import structlog
 
 from .ladder import Ladder
-from .scenario import CALLS
+from .scenario import CALLS, SCENARIOS
 from .virtual_time import WorldBroken
 from .world import World, take_log
 
@@ -37,7 +37,17 @@ def main() -> int:
     )
     if arguments.seed is not None:
         return replay(arguments.seed, silent=arguments.silent)
-    return run_many(arguments.first, -(-arguments.calls // CALLS), arguments.processes)
+    return run_many(_seeds(arguments), arguments.processes)
+
+
+def _seeds(arguments: argparse.Namespace) -> list[int]:
+    """Return as many seeds as it takes; those of one scenario if one is named."""
+    worlds = -(-arguments.calls // CALLS)
+    names = [scenario.name for scenario in SCENARIOS]
+    if not arguments.scenario:
+        return list(range(arguments.first, arguments.first + worlds))
+    start = arguments.first * len(names) + names.index(arguments.scenario)
+    return list(range(start, start + worlds * len(names), len(names)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -45,15 +55,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calls", type=int, default=10_000, help="how many calls (default: 10,000)")
     parser.add_argument("--seed", type=int, help="run this one world and print its ladder if it breaks")
     parser.add_argument("--first", type=int, default=0, help="first seed of many (default: 0)")
+    parser.add_argument(
+        "--scenario", choices=[scenario.name for scenario in SCENARIOS], help="only this kind"
+    )
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--silent", action="store_true", help="with --seed: no ladder, one line")
     return parser.parse_args()
 
 
-def run_many(first: int, worlds: int, processes: int) -> int:
-    """Run the seeds from `first` on; print totals; return 1 if a world broke."""
+def run_many(seeds: list[int], processes: int) -> int:
+    """Run them all; print totals; return 1 if a world broke."""
     started, total, broken = time.monotonic(), Counter[str](), []
-    seeds = range(first, first + worlds)
     with multiprocessing.Pool(processes, initializer=_collect_seldom) as pool:
         for seed, statistics, fault in pool.imap_unordered(run_world, seeds, chunksize=4):
             total += statistics

@@ -81,7 +81,7 @@ class FarEnd:
     """One far end. What it saw is in the attributes; times are virtual seconds, None = never."""
 
     __slots__ = (
-        "_timer_due", "acked_at", "address", "agenda", "answered_at", "bye_sent",
+        "_heard_by", "_timer_due", "acked_at", "address", "agenda", "answered_at", "bye_sent",
         "byes_received", "cancelled", "codes", "core", "dialog", "ends", "hears", "invited_at", "leg_id",
         "network", "offered", "on_invited", "ringing", "script", "transaction", "was_heard",
     )  # fmt: skip
@@ -117,7 +117,8 @@ class FarEnd:
         """Where its audio goes, by the last SDP it got."""
         self.offered: bytes = b""
         self.was_heard = False
-        """Something it sent has reached the node."""
+        """The node has got a proper answer to the INVITE that rings."""
+        self._heard_by = b"CSeq: 1 INVITE"
         network.machines[address] = self
 
     # --- what the judge asks --------------------------------------------------------------------------
@@ -145,6 +146,11 @@ class FarEnd:
             return not self.script.is_silent
         since = self.agenda.now - self.invited_at
         return not any(start < since < until for start, until in self.script.away)
+
+    def note_arrival(self, data: bytes) -> None:
+        """Something of it has reached the node; parts of a stream count as proper."""
+        if (self._heard_by in data and TALKS_NONSENSE not in data) or not data.startswith(b"SIP/2.0 "):
+            self.was_heard = True
 
     # --- messages -------------------------------------------------------------------------------------
 
@@ -236,6 +242,8 @@ class FarEnd:
     def _ring(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         script = self.script
         self.transaction, self.ringing = transaction, True
+        self.was_heard = False
+        self._heard_by = b"CSeq: %d INVITE" % request.cseq.number
         self.offered = request.body
         self._hear(request.body)
         if script.rings_after is not None:
@@ -308,12 +316,16 @@ class FarEnd:
         return (f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm={media}\r\n").encode()
 
 
+NONSENSE_TAG: Final = "x0x0"
+TALKS_NONSENSE: Final = NONSENSE_TAG.encode()
+
+
 def babble(how: str, invite: bytes) -> bytes:
     """Return something that is no proper answer to an INVITE."""
     if how == "noise":
         return b"\xff\xfe\x00" * 20
     request: Any = parse_message(invite)
-    answer = serialize(response_to(request, 200, to_tag="x"))
+    answer = serialize(response_to(request, 200, to_tag=NONSENSE_TAG))
     ways = {
         "no call-id": answer.replace(b"Call-ID:", b"X-Lost:"),
         "no cseq": answer.replace(b"CSeq:", b"X-Lost:"),

@@ -215,8 +215,11 @@ def orphans(record: CallRecord) -> list[FarEnd]:
     """Return the far ends where a leg stands although the call is over.
 
     Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, and
-    those that spoilt their own TCP connection.
+    those that spoilt their own TCP connection. Nor is a crash while the disk refuses: answers that could not
+    be stored were acknowledged all the same (docs/topics/recovery.md).
     """
+    if record.had_crash and record.lost_disk:
+        return []
     return [
         far_end
         for far_end in record.cast.all

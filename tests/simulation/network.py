@@ -46,11 +46,13 @@ class Machine(Protocol):
     """Something with an address that takes packets."""
 
     address: Address
-    was_heard: bool
-    """Something it sent has reached the node."""
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one message."""
+        ...
+
+    def note_arrival(self, data: bytes) -> None:
+        """Something it sent has reached the node."""
         ...
 
     def connection_lost(self, flow: Flow) -> None:
@@ -174,7 +176,7 @@ class Connection:
 
     def _arrive_here(self, data: bytes) -> None:
         if self.is_open and not self.loop.is_dead:
-            self.machine.was_heard = True
+            self.machine.note_arrival(data)
             self.loop.call_soon(self.protocol.data_received, data)
 
     def lose(self) -> None:
@@ -237,7 +239,7 @@ class Network:
         self.carried += 1
         if to == NODE:
             if self.socket is not None:
-                machine.was_heard = True
+                machine.note_arrival(data)
                 self.note(data, source, to)
                 self.socket.deliver(data, source)
         else:

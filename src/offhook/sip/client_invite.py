@@ -136,9 +136,8 @@ class ClientInvite:
         """No final answer: give up, but clean up after a late 2xx for as long as one may come."""
         self._side.watch_for_stray(self, transaction.branch, now)
         self._drop_early()
-        if cause is EndCause.TRANSPORT and not self._cancel_sent:
-            self._cancel_sent = True  # it may have arrived, before its connection was lost
-            self._new_cancel(transaction).start_anew(now)
+        if not (self._cancel_sent or self._is_resumed):
+            self._cancel_what_may_ring(transaction, cause, now)
         if self._surplus == 0:
             self._end(STATUS_OF_CAUSE[cause], cause)
 
@@ -257,6 +256,18 @@ class ClientInvite:
         self._cancel_sent = True
         self._new_cancel(self.transaction).start(now)
         self._abandon_after(self._side.core.config.give_up, now)
+
+    def _cancel_what_may_ring(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
+        """Send a CANCEL although nothing was heard: the INVITE may have arrived all the same.
+
+        RFC 3261 9.1 wants none while the INVITE is under way; here it is over (decision 0006).
+        """
+        self._cancel_sent = True
+        cancel = self._new_cancel(transaction)
+        if cause is EndCause.TRANSPORT:
+            cancel.start_anew(now)
+        else:
+            cancel.start(now)
 
     def _new_cancel(self, transaction: ClientTransaction) -> ClientCancel:
         return ClientCancel(
