@@ -103,6 +103,7 @@ class ModelEngine:
         for leg_id, state in self.legs.items():
             if state == "dialing":
                 yield LegRinging(leg_id)
+                yield LegRinging(leg_id, 183, has_media=True)
             if state in ("dialing", "ringing"):
                 yield LegAnswered(leg_id)
                 yield LegEnded(leg_id, "USER_BUSY", 486, "Busy Here", by_peer=True)
