@@ -87,6 +87,38 @@ def phone(
     sys.exit(run(options))
 
 
+@app.command(name="export")
+def export_(
+    *,
+    output: Annotated[Path | None, Parameter(help="File to write; default: standard output.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write all documents, history and CDRs as JSON lines in KAZOO's form. The server may run meanwhile.
+
+    The lines hold secrets: passwords of phones, API keys, stored passwords.
+    """
+    from .transfer import run_export
+
+    sys.exit(run_export(_settings(config), output))
+
+
+@app.command(name="import")
+def import_(
+    file: Path,
+    *,
+    report: Annotated[Path | None, Parameter(help="File for what was not taken, and why.")] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace documents that were changed here since.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Take over documents, history and CDRs: JSON lines from KAZOO or from `offhook export`.
+
+    The server must be stopped. Running it again takes what is missing. Exit status 0 if all was taken.
+    """
+    from .transfer import run_import
+
+    sys.exit(run_import(_settings(config), file, report_to=report, overwrite=overwrite))
+
+
 @app.command
 def demo(
     *,

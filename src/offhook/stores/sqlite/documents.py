@@ -25,26 +25,26 @@ from .writer import Writer
 Result = TypeVar("Result")
 Listings = Callable[[Callable[[apsw.Connection], Result]], Any]
 
-_COLUMNS: Final = "d.id, d.account_id, d.type, d.data, d.private, d.revision, d.created_at, d.modified_at"
+COLUMNS: Final = "d.id, d.account_id, d.type, d.data, d.private, d.revision, d.created_at, d.modified_at"
 
 GET: Final = (
-    f"SELECT {_COLUMNS} FROM documents d WHERE account_id = ? AND id = ? AND type = ? AND deleted = 0"  # noqa: S608
+    f"SELECT {COLUMNS} FROM documents d WHERE account_id = ? AND id = ? AND type = ? AND deleted = 0"  # noqa: S608
 )
 
 FIND: Final = f"""
-SELECT {_COLUMNS} FROM document_keys k
+SELECT {COLUMNS} FROM document_keys k
 JOIN documents d ON d.account_id = k.account_id AND d.id = k.document_id
 WHERE k.kind = ? AND k.scope = ? AND k.value = ? AND d.deleted = 0
 ORDER BY d.created_at, d.id
 """  # noqa: S608
 
 LIST: Final = f"""
-SELECT {_COLUMNS} FROM documents d
+SELECT {COLUMNS} FROM documents d
 WHERE account_id = ? AND type = ? AND id > ? AND deleted = 0 ORDER BY id LIMIT ?
 """  # noqa: S608
 
 SLICE: Final = f"""
-SELECT {_COLUMNS}, k.value, k.account_id, k.document_id FROM document_keys k
+SELECT {COLUMNS}, k.value, k.account_id, k.document_id FROM document_keys k
 JOIN documents d ON d.account_id = k.account_id AND d.id = k.document_id
 WHERE k.kind = ? AND k.scope = ? AND d.deleted = 0
     AND (k.value, k.account_id, k.document_id) >= (?, ?, ?)
@@ -122,7 +122,7 @@ class SqliteDocuments:
         if asked in self._read:
             return self._read[asked]
         row = self._reader.execute(GET, asked).fetchone()
-        document = None if row is None else _document(row)
+        document = None if row is None else document_of(row)
         self._make_room(self._read)
         self._read[asked] = document
         return document
@@ -132,7 +132,7 @@ class SqliteDocuments:
         asked = (kind, scope, value)
         found = self._found.get(asked)
         if found is None:
-            found = [_document(row) for row in self._reader.execute(FIND, asked)]
+            found = [document_of(row) for row in self._reader.execute(FIND, asked)]
             self._make_room(self._found)
             self._found[asked] = found
         return list(found)
@@ -153,7 +153,7 @@ class SqliteDocuments:
         """Return live documents of a type by id."""
         bindings = (account_id, type, after, -1 if limit is None else limit)
         found: Sequence[Document] = await self._listings(
-            lambda connection: [_document(row) for row in connection.execute(LIST, bindings)]
+            lambda connection: [document_of(row) for row in connection.execute(LIST, bindings)]
         )
         return found
 
@@ -233,7 +233,7 @@ class _Prepared:
         self.expected_revision = write.expected_revision
         self.outbox = write.outbox
         data, private = _encode(document.data), _encode(document.private)
-        self.revision = _next_revision(write.expected_revision, data + private)
+        self.revision = next_revision(write.expected_revision, data + private)
         self.place = (document.account_id, document.id)
         times = (document.created_at, document.modified_at)
         self.row = (*self.place, document.type, data, private, self.revision, *times, document.deleted)
@@ -241,7 +241,7 @@ class _Prepared:
 
     def write(self, connection: apsw.Connection) -> None:
         for key in self.keys:
-            _check_key(connection, self.document, key)
+            check_key(connection, self.document, key)
         connection.execute(UPSERT, self.row)
         rows = [(key.kind, key.scope, key.value, *self.place, key.unique) for key in self.keys]
         connection.executemany(ADD_KEY, rows)
@@ -263,7 +263,7 @@ def _slice(
         mark: Mark = row[8:11]
         if number >= most or len(rows) >= wanted.limit:
             return DocumentSlice(rows=rows, next=mark)
-        document = _document(row)
+        document = document_of(row)
         if keep is None or keep(document):
             rows.append((mark, document))
     return DocumentSlice(rows=rows)
@@ -274,7 +274,8 @@ def _check_revision(connection: apsw.Connection, document: Document, expected: s
         raise RevisionConflict(document.id)
 
 
-def _check_key(connection: apsw.Connection, document: Document, key: DocumentKey) -> None:
+def check_key(connection: apsw.Connection, document: Document, key: DocumentKey) -> None:
+    """Raise KeyTaken if another document holds a unique key."""
     if not key.unique:
         return
     place = (document.account_id, document.id)
@@ -283,13 +284,14 @@ def _check_key(connection: apsw.Connection, document: Document, key: DocumentKey
         raise KeyTaken(key.kind, key.value, holder)
 
 
-def _next_revision(before: str | None, content: bytes) -> str:
+def next_revision(before: str | None, content: bytes) -> str:
     """Return KAZOO's form, `N-` and 32 hex digits: N counts, the digits depend on the content."""
     number = 1 if before is None else int(before.partition("-")[0]) + 1
     return f"{number}-{hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
 
-def _document(row: tuple[Any, ...]) -> Document:
+def document_of(row: tuple[Any, ...]) -> Document:
+    """Return the document of a row of COLUMNS."""
     return Document(
         id=row[0],
         account_id=row[1],
