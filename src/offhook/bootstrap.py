@@ -43,6 +43,7 @@ from offhook.settings import Settings
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.user_agent import UserAgentCore
 from offhook.stores.sqlite import SchemaTooNew, SqliteStore
+from offhook.stores.sqlite.exclusive import StoreInUse, own_database
 from offhook.system import SystemClock, SystemRandom
 
 REALM_SUFFIX: Final = "sip.offhook.local"
@@ -169,8 +170,9 @@ class Node:
         path = self.settings.sqlite_path
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._closing.enter_context(own_database(path))
             store = await SqliteStore.open(path)
-        except (apsw.Error, SchemaTooNew) as error:
+        except (apsw.Error, SchemaTooNew, StoreInUse) as error:
             raise OSError(f"the database {path} cannot be used: {error}") from error
         self._closing.push_async_callback(store.close)
         return store
