@@ -1,6 +1,6 @@
 """Every interleaving of leg events, timers and requests, from the start to the end of a call.
 
-Two histories that lead to the same shape have the same future, so that the walk comes to an end by itself: what
+Two histories that lead to the same shape have the same future, so the walk comes to an end by itself: what
 it has not seen cannot happen to these plans. Nothing is sampled, and there is no bound on the depth.
 """
 
