@@ -22,17 +22,17 @@ from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.metrics import CallMetrics
+from offhook.app.media import MediaService
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
 from offhook.app.planning.records import record_call
 from offhook.app.sip_credentials import SipCredentials
 from offhook.app.timers import LoopTimers
-from offhook.audio.tones import is_playable
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.inbound import InboundRequests
-from offhook.engines.embedded.media_library import MediaLibrary
+from offhook.engines.embedded.media_library import MediaLibrary, is_known
 from offhook.engines.embedded.registrations import RegistrationService
 from offhook.engines.embedded.relay import MediaRelay
 from offhook.engines.embedded.resolver import Resolver
@@ -42,6 +42,7 @@ from offhook.engines.embedded.transports import SipEndpoint
 from offhook.settings import Settings
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.user_agent import UserAgentCore
+from offhook.stores.media_files import MediaFolder
 from offhook.stores.sqlite import SchemaTooNew, SqliteStore
 from offhook.stores.sqlite.exclusive import StoreInUse, own_database
 from offhook.system import SystemClock, SystemRandom
@@ -75,7 +76,7 @@ class Node:
             random=random,
             passwords=Passwords(secret),
             realm_suffix=REALM_SUFFIX,
-            is_playable=is_playable,
+            is_playable=lambda text: is_known(text, Path(settings.data_dir) / "media"),
         )
         self.master = await ensure_master(
             documents,
@@ -138,6 +139,7 @@ class Node:
             call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
             registrations=registrations,
+            media=MediaService(documents, MediaFolder(Path(settings.data_dir) / "media")),
             clock=clock,
             random=random,
             node=_node_name(),

@@ -11,6 +11,7 @@ from .endpoints.channels import ChannelEndpoints
 from .endpoints.directory import directory_routes
 from .endpoints.limits import LimitEndpoints
 from .endpoints.logins import Logins
+from .endpoints.media import Media
 from .endpoints.phone_numbers import PhoneNumbers
 from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
@@ -59,6 +60,7 @@ def routes_of(services: ApiServices) -> Routes:
         CdrEndpoints,
         CallEndpoints,
         LimitEndpoints,
+        Media,
         PhoneNumbers,
         SchemaEndpoints,
         SearchEndpoints,

@@ -11,6 +11,7 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
+from offhook.app.media import MediaService
 from offhook.app.live_events import LiveEvents
 from offhook.app.ports import Calls, Registrations, Store
 from offhook.kernel import Clock, Random
@@ -49,6 +50,7 @@ class ApiServices:
     """What websockets listen to."""
     open_sockets: OpenSockets = field(default_factory=OpenSockets)
     registrations: Registrations
+    media: MediaService
     clock: Clock
     random: Random
     settings: ApiSettings = field(default_factory=ApiSettings)

@@ -1,9 +1,11 @@
 """Reading and writing documents: completed, validated, keyed, revised (kazoo-behaviour 7 and 12.6)."""
 
 from base64 import b64encode
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -31,6 +33,9 @@ from .passwords import Passwords
 from .ports import DocumentRange, DocumentSlice, DocumentWrite, Store
 
 ID_DIGITS: Final = 32
+
+MEDIA_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+"""Ids of media documents; other names are files that the operator put into the media folder."""
 
 REALM_ATTEMPTS: Final = 3
 """A device that is changed while its account gets a new realm is read again; thrice is no accident."""
@@ -192,7 +197,7 @@ class DocumentService:
         parent: Json | None = None,
         check: Precondition = no_precondition,
     ) -> Document:
-        data, faults = validate(document.type, document.data, is_playable=self._is_playable)
+        data, faults = await self._validated(document)
         password = data.pop("password", None) if document.type == "user" else None
         if document.type == "user" and not faults:
             faults = password_faults(data, password, before)
@@ -216,6 +221,29 @@ class DocumentService:
     def _signing_secret(self) -> str:
         """Return a key in the form of Standard Webhooks: 24 random bytes."""
         return "whsec_" + b64encode(bytes.fromhex(self._random.hex(48))).decode()
+
+    async def _validated(self, document: Document) -> tuple[Json, Faults]:
+        """Validate; media ids must be those of the account's own uploads.
+
+        They are taken on trust first: most documents name none, and looking for one takes a wait.
+        """
+        asked: set[str] = set()
+
+        def is_playable(text: str, known: frozenset[str] | None = None) -> bool:
+            if MEDIA_ID.match(text):
+                asked.add(text)
+                return known is None or text in known
+            return self._is_playable is None or self._is_playable(text)
+
+        result = validate(document.type, document.data, is_playable=is_playable)
+        if not asked:
+            return result
+        known = frozenset([id for id in asked if await self._is_own_media(document.account_id, id)])
+        return validate(document.type, document.data, is_playable=partial(is_playable, known=known))
+
+    async def _is_own_media(self, account_id: str, media_id: str) -> bool:
+        found = await self._documents.get(account_id, media_id, type="media")
+        return found is not None and found.private.get("uploaded") is True
 
     def _completed(self, type: str, data: Json, realm: str, parent: Json | None) -> Json:
         if type == "account":

@@ -25,6 +25,7 @@ from offhook.app.call_tokens import CallTokens
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
+from offhook.app.media import MediaService
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
 from offhook.app.ports import Registration, TraceLine
@@ -32,6 +33,7 @@ from offhook.app.timers import LoopTimers
 from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpLeg, JoinLegs
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
 from offhook.kernel import Clock
+from offhook.stores.media_files import MediaFolder
 from offhook.stores.sqlite import SqliteStore
 from offhook.system import SystemRandom
 
@@ -225,7 +227,7 @@ class ApiNode:
             calls=self.calls, call_requests=CallRequests(self.calls, planning, clock=clock),
             call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
-            registrations=self.registered, clock=clock, random=random, settings=settings,
+            media=MediaService(documents, MediaFolder(path / "media")), registrations=self.registered, clock=clock, random=random, settings=settings,
             unready=lambda: self.why_unready,
         )  # fmt: skip
         self.app = create_app(self.services)

@@ -137,6 +137,17 @@ class MediaLibrary:
                 path.unlink(missing_ok=True)
 
 
+def is_known(text: str, stored: Path) -> bool:
+    """Tell whether a media text can be played: a country code, tone or stream, or a file that is there."""
+    try:
+        source = parse_media(text)
+    except ToneSyntaxError:
+        return False
+    if not isinstance(source, StoredMedia) or source.media_id == BUILT_IN_MUSIC:
+        return True
+    return (stored / f"{source.media_id}.wav").exists()
+
+
 def read_wave(path: Path, media_id: str) -> "array[int]":
     """Return a WAV file as 8 kHz mono, cut to whole packets. Raises MediaUnknown."""
     try:

@@ -1,0 +1,90 @@
+"""Uploaded media in a folder: `{id}.upload` as it came, `{id}.wav` as the media library plays it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from offhook.app.errors import StorageLost
+from offhook.app.media import MEDIA_ID, MediaUnreadable
+
+DECODER: Final = "offhook.audio.decoder"
+DECODERS_MAX: Final = 1
+"""At once: each takes a core, and calls need the others."""
+
+DECODE_BOUND_S: Final = 60.0
+"""The decoder ends itself after 20 s of CPU time; a busy machine gives it less than that."""
+
+_log = structlog.get_logger(__name__)
+
+
+class MediaFolder:
+    """The MediaFiles port. Disk work is done in threads, decoding in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places = asyncio.Semaphore(DECODERS_MAX)
+
+    async def save(self, media_id: str, content: bytes) -> None:
+        """Keep the file and make it ready to play."""
+        async with self._places:
+            playable = await _decoded(content)
+        await asyncio.to_thread(self._write, media_id, content, playable)
+
+    async def read(self, media_id: str) -> bytes | None:
+        """Return the file as it was uploaded, or None."""
+        try:
+            return await asyncio.to_thread(self._path(media_id, "upload").read_bytes)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageLost(str(error)) from error
+
+    async def remove(self, media_id: str) -> None:
+        """Forget it."""
+        try:
+            await asyncio.to_thread(self._unlink, media_id)
+        except OSError as error:
+            _log.error("media_not_removed", media_id=media_id, error=str(error))
+
+    def _path(self, media_id: str, end: str) -> Path:
+        assert MEDIA_ID.match(media_id), media_id
+        return self._folder / f"{media_id}.{end}"
+
+    def _write(self, media_id: str, content: bytes, playable: bytes) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for end, data in (("upload", content), ("wav", playable)):
+                unfinished = self._path(media_id, f"{end}-{os.getpid()}")
+                unfinished.write_bytes(data)
+                unfinished.replace(self._path(media_id, end))
+        except OSError as error:
+            raise StorageLost(str(error)) from error
+
+    def _unlink(self, media_id: str) -> None:
+        for end in ("upload", "wav"):
+            self._path(media_id, end).unlink(missing_ok=True)
+
+
+async def _decoded(content: bytes) -> bytes:
+    """Return a file as WAV. Raises MediaUnreadable."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", DECODER,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(DECODE_BOUND_S):
+            playable, words = await child.communicate(content)
+    except TimeoutError:
+        raise MediaUnreadable("it takes too long to decode") from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0 or not playable:
+        reason = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise MediaUnreadable(f"no audio file that can be read ({reason[:200]})")
+    return playable
