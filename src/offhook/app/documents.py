@@ -1,7 +1,7 @@
 """Reading and writing documents: completed, validated, keyed, revised (kazoo-behaviour 7 and 12.6)."""
 
-from base64 import b64encode
 import re
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
