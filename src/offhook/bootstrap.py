@@ -21,13 +21,17 @@ from offhook.app.call_tokens import CallTokens
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
-from offhook.app.metrics import CallMetrics
 from offhook.app.media import MediaService
+from offhook.app.metrics import CallMetrics
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
 from offhook.app.planning.records import record_call
 from offhook.app.sip_credentials import SipCredentials
 from offhook.app.timers import LoopTimers
+from offhook.app.webhook_dispatcher import WebhookDispatcher
+from offhook.app.webhook_lanes import LaneSender
+from offhook.app.webhook_service import WebhookService
+from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.identities import LegIdentities
@@ -39,6 +43,7 @@ from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.rtp_io import RtpIoRelay
 from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
+from offhook.outbound import HttpWebhookSender
 from offhook.settings import Settings
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.user_agent import UserAgentCore
@@ -85,7 +90,11 @@ class Node:
             api_key=settings.master_api_key or None,
             realm=settings.master_realm or None,
         )
+        subscriptions = Subscriptions(store.documents)
+        webhook_rows = WebhookOutbox(subscriptions, store.outbox, clock=clock, random=random)
+        await self._start_webhooks(store, documents, subscriptions, webhook_rows)
         channel_events = ChannelEvents(node=_node_name())
+        channel_events.want(webhook_rows.is_wanted)
         live_events = _tell_websockets(channel_events, documents)
         metrics = CallMetrics()
         endpoint, registrations, engine = self._build_engine(store, secret)
@@ -101,6 +110,7 @@ class Node:
             observe_accepted=metrics.accepted,
             observe_ended=metrics.ended,
             channel_events=channel_events,
+            outbox=webhook_rows,
             observe_fact=lambda call, entry, fact: call_streams.note(call, entry, fact),
         )
         call_streams = CallStreams(self.calls, store.journal)
@@ -140,6 +150,14 @@ class Node:
             live_events=live_events,
             registrations=registrations,
             media=MediaService(documents, MediaFolder(Path(settings.data_dir) / "media")),
+            webhooks=WebhookService(
+                documents,
+                subscriptions,
+                store.outbox,
+                webhook_rows,
+                clock=clock,
+                allowed=settings.webhook_networks,
+            ),
             clock=clock,
             random=random,
             node=_node_name(),
@@ -167,6 +185,39 @@ class Node:
         await self._closing.aclose()
 
     # --- parts --------------------------------------------------------------------------------------
+
+    async def _start_webhooks(
+        self,
+        store: SqliteStore,
+        documents: DocumentService,
+        subscriptions: Subscriptions,
+        rows: WebhookOutbox,
+    ) -> None:
+        """Begin to send what waits; everything written from now on is told."""
+        await subscriptions.load()
+        lanes = LaneSender(
+            outbox=store.outbox,
+            rows=rows,
+            subscriptions=subscriptions,
+            sender=HttpWebhookSender(self.settings.webhook_networks),
+            documents=documents,
+            clock=self._clock,
+            random=self._random,
+            cluster_id=self.master.account_id,
+        )
+        dispatcher = WebhookDispatcher(
+            outbox=store.outbox,
+            rows=rows,
+            subscriptions=subscriptions,
+            lanes=lanes,
+            clock=self._clock,
+            timers=self._timers,
+        )
+        documents.fill(rows)
+        documents.observe(subscriptions.observe)
+        documents.observe(dispatcher.observe)
+        self._closing.push_async_callback(dispatcher.stop)
+        await dispatcher.start()
 
     async def _open_store(self) -> SqliteStore:
         path = self.settings.sqlite_path

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from offhook.delivery import parse_networks
+from offhook.delivery.targets import Network
 from offhook.kernel import OffhookError
 
 PREFIX: Final = "OFFHOOK_"
@@ -64,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """KAZOO's 5555: websockets on a port of their own, any path; 0: only at `/websocket` on http_port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     webhook_allow: str = ""
+    """Networks that webhooks may reach although they are not public, separated by commas; empty: none."""
     sip_uri_allow: str = ""
     """Hosts that a SIP URI contact may name, separated by commas; empty: none."""
     token_ttl_s: Annotated[int, Meta(ge=1)] = 3600
@@ -103,6 +106,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return tuple(word.upper() for word in _words(self.sip_digest))
 
     @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        """Return the networks webhooks may reach. Raises ValueError, which `load_settings` has ruled out."""
+        return parse_networks(_words(self.webhook_allow))
+
+    @property
     def sip_uri_hosts(self) -> frozenset[str]:
         """Return the hosts a SIP URI contact may name, in lower case."""
         return frozenset(_words(self.sip_uri_allow))
@@ -111,9 +119,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 _UNAVAILABLE: Final = {
     "sip_tls_port": "SIP over TLS is not in this version; leave it out",
     "nats_url": "several nodes over NATS are not in this version; leave it out",
-}
-_WITHOUT_EFFECT: Final = {
-    "webhook_allow": "webhooks are not in this version: it has no effect",
 }
 _SECRET: Final = frozenset({"master_api_key"})
 
@@ -135,11 +140,6 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     if faults:
         raise SettingsInvalid(faults)
     return settings
-
-
-def warnings_of(settings: Settings) -> list[str]:
-    """Return one line per setting that is set and has no effect."""
-    return [f"{PREFIX}{key.upper()}: {why}" for key, why in _WITHOUT_EFFECT.items() if getattr(settings, key)]
 
 
 def masked(settings: Settings) -> dict[str, Any]:
@@ -187,6 +187,10 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_MEDIA_PORTS: must be FIRST-LAST with room for at least 16 ports above 1023")
     if not settings.sip_digest_algorithms or not set(settings.sip_digest_algorithms) <= {"MD5", "SHA-256"}:
         faults.append("OFFHOOK_SIP_DIGEST: must be MD5, SHA-256 or both, separated by a comma")
+    try:
+        parse_networks(_words(settings.webhook_allow))
+    except ValueError as error:
+        faults.append(f"OFFHOOK_WEBHOOK_ALLOW: {error}; networks look like 127.0.0.2/32")
     for key in ("sip_host", "sip_advertise"):
         value = getattr(settings, key)
         if value and not _is_address(value):

@@ -17,6 +17,7 @@ from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
 from .endpoints.schemas import SchemaEndpoints
 from .endpoints.search import SearchEndpoints
+from .endpoints.webhooks import Webhooks
 from .endpoints.websockets import WebsocketEndpoints
 from .gate import Gate
 from .openapi import Documentation
@@ -56,6 +57,7 @@ def routes_of(services: ApiServices) -> Routes:
         AccountEndpoints,
         Buttons,
         RegistrationEndpoints,
+        Webhooks,
         ChannelEndpoints,
         CdrEndpoints,
         CallEndpoints,

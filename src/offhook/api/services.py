@@ -14,6 +14,7 @@ from offhook.app.documents import DocumentService
 from offhook.app.media import MediaService
 from offhook.app.live_events import LiveEvents
 from offhook.app.ports import Calls, Registrations, Store
+from offhook.app.webhook_service import WebhookService
 from offhook.kernel import Clock, Random
 
 from .websocket_session import OpenSockets
@@ -51,6 +52,7 @@ class ApiServices:
     open_sockets: OpenSockets = field(default_factory=OpenSockets)
     registrations: Registrations
     media: MediaService
+    webhooks: WebhookService
     clock: Clock
     random: Random
     settings: ApiSettings = field(default_factory=ApiSettings)

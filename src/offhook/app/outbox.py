@@ -111,7 +111,7 @@ class Outbox(Protocol):
         """Return how many rows wait, by hook."""
         ...
 
-    async def due(self, hook_id: str, now: float, *, busy: Collection[str], lanes: int, rows: int) -> Due:
+    async def due(self, hook_id: str, now: float, *, busy: frozenset[str], lanes: int, rows: int) -> Due:
         """Return up to `lanes` lanes that are due and not busy, with up to `rows` rows each.
 
         Sees every row and settlement that was queued before; what it returns is durable. Raises StorageLost.

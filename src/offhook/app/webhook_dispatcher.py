@@ -87,7 +87,7 @@ class WebhookDispatcher:
         self._cleaner = asyncio.create_task(self._clean(), name="offhook-webhooks-clean")
 
     async def stop(self) -> None:
-        """Begin nothing new, let requests under way end, close. What is cut is sent again by the next node."""
+        """Begin nothing new, let requests under way end, close. What is cut is sent again later."""
         self._stopping = True
         self._lanes.is_stopping = True
         for timer in self._later.values():
@@ -180,7 +180,9 @@ class WebhookDispatcher:
         room = (LANES_WHILE_FAILING if health.is_failing else LANES_PER_HOOK) - len(worker.busy)
         if room <= 0:
             return None
-        due = await self._outbox.due(hook_id, now, busy=worker.busy.keys(), lanes=room, rows=ROWS_PER_LANE)
+        # As they are now: the rows of a lane that ends meanwhile are settled after this is read.
+        busy = frozenset(worker.busy)
+        due = await self._outbox.due(hook_id, now, busy=busy, lanes=room, rows=ROWS_PER_LANE)
         for lane in due.lanes:
             self._begin(hook_id, worker, lane, health)
         return None if due.next_at is not None and due.next_at <= now else due.next_at

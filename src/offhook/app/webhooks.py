@@ -1,6 +1,6 @@
 """Webhooks by account, and what they are to be told: rows of the outbox."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -150,6 +150,10 @@ class Subscriptions:
     def get(self, hook_id: str) -> Hook | None:
         """Return a webhook."""
         return self._hooks.get(hook_id)
+
+    def all_of(self, account_ids: Collection[str]) -> list[Hook]:
+        """Return the webhooks that belong to these accounts, disabled ones too."""
+        return [hook for hook in self._hooks.values() if hook.account_id in account_ids]
 
     def of_account(self, account_id: str) -> tuple[Hook, ...]:
         """Return the webhooks that get an account's events and are kept for: its own, and of those above."""

@@ -21,7 +21,7 @@ def given_row(number: int = 1, *, hook: str = "h1", lane: str = "c2c-1", at: flo
     )  # fmt: skip
 
 
-async def due(store, *, hook="h1", now=NOW, busy=(), lanes=10, rows=10):
+async def due(store, *, hook="h1", now=NOW, busy=frozenset(), lanes=10, rows=10):
     return await store.outbox.due(hook, now, busy=busy, lanes=lanes, rows=rows)
 
 
@@ -70,7 +70,7 @@ async def test_the_same_event_is_stored_once(store):
 
 async def test_lanes_and_hooks_do_not_wait_for_each_other(store):
     store.outbox.add([given_row(lane="a"), given_row(lane="b"), given_row(lane="a", hook="h2")], at=NOW)
-    assert ids(await due(store, busy={"a"})) == [["msg_b_1"]]
+    assert ids(await due(store, busy=frozenset({"a"}))) == [["msg_b_1"]]
     assert ids(await due(store, hook="h2")) == [["msg_a_1"]]
     assert ids(await due(store, lanes=1)) == [["msg_a_1"]]
     assert (await due(store, lanes=1)).next_at == NOW

@@ -30,8 +30,14 @@ from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
 from offhook.app.ports import Registration, TraceLine
 from offhook.app.timers import LoopTimers
+from offhook.app.webhook_dispatcher import WebhookDispatcher
+from offhook.app.webhook_lanes import LaneSender
+from offhook.app.webhook_service import WebhookService
+from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpLeg, JoinLegs
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.delivery import PreparedRequest, Reception
+from offhook.delivery.errors import Undeliverable
 from offhook.kernel import Clock
 from offhook.stores.media_files import MediaFolder
 from offhook.stores.sqlite import SqliteStore
@@ -152,6 +158,26 @@ class Registered:
         return gone
 
 
+class Receivers:
+    """Takes what webhooks send, and answers as a test says."""
+
+    def __init__(self) -> None:
+        self.requests: list[PreparedRequest] = []
+        self.answers: dict[str, list[Reception | str]] = {}
+        """URI → what it answers, the last for ever; a text is the reason why there is no answer."""
+
+    async def send(self, request: PreparedRequest) -> Reception:
+        self.requests.append(request)
+        answers = self.answers.get(request.uri.partition("?")[0], [Reception(status=200)])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, str):
+            raise Undeliverable(answer)
+        return answer
+
+    async def close(self) -> None:
+        pass
+
+
 @dataclass
 class Answer:
     """What came back."""
@@ -179,6 +205,7 @@ class ApiNode:
         self.clock = TestClock()
         self.phones = Phones()
         self.registered = Registered()
+        self.receivers = Receivers()
         self.token = ""
         self.address = ADDRESS
         self.why_unready = ""
@@ -202,7 +229,11 @@ class ApiNode:
             self.store, clock=clock, random=random, secret=secret, master_account_id=master.account_id
         )
         self.timers = LoopTimers(clock)
+        subscriptions = Subscriptions(self.store.documents)
+        webhook_rows = WebhookOutbox(subscriptions, self.store.outbox, clock=clock, random=random)
+        await self._start_webhooks(documents, subscriptions, webhook_rows)
         channel_events = ChannelEvents()
+        channel_events.want(webhook_rows.is_wanted)
         live_events = LiveEvents()
         channel_events.want(live_events.wants_calls_of)
         channel_events.listen(live_events.note_channel)
@@ -210,7 +241,7 @@ class ApiNode:
         self.calls = CallService(
             engine=self.phones, journal=self.store.journal, timers=self.timers, clock=clock,
             limits=limits or CallLimits(calls_max=0, calls_per_second=0), record=record_call,
-            channel_events=channel_events,
+            channel_events=channel_events, outbox=webhook_rows,
             observe_fact=lambda call, entry, fact: self.call_streams.note(call, entry, fact),
         )  # fmt: skip
         self.call_streams = CallStreams(self.calls, self.store.journal)
@@ -228,9 +259,27 @@ class ApiNode:
             call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
             media=MediaService(documents, MediaFolder(path / "media")), registrations=self.registered, clock=clock, random=random, settings=settings,
+            webhooks=WebhookService(documents, subscriptions, self.store.outbox, webhook_rows, clock=clock),
             unready=lambda: self.why_unready,
         )  # fmt: skip
         self.app = create_app(self.services)
+
+    async def _start_webhooks(
+        self, documents: DocumentService, subscriptions: Subscriptions, rows: WebhookOutbox
+    ) -> None:
+        await subscriptions.load()
+        lanes = LaneSender(
+            outbox=self.store.outbox, rows=rows, subscriptions=subscriptions, sender=self.receivers,
+            documents=documents, clock=self.clock, random=SystemRandom(), cluster_id=self.master_id,
+        )  # fmt: skip
+        self.dispatcher = WebhookDispatcher(
+            outbox=self.store.outbox, rows=rows, subscriptions=subscriptions, lanes=lanes,
+            clock=self.clock, timers=self.timers,
+        )  # fmt: skip
+        documents.fill(rows)
+        documents.observe(subscriptions.observe)
+        documents.observe(self.dispatcher.observe)
+        await self.dispatcher.start()
 
     def stop(self) -> None:
         self.run(self._stop())
@@ -239,6 +288,7 @@ class ApiNode:
     async def _stop(self) -> None:
         self.phones.give_up()
         await self.calls.stop()
+        await self.dispatcher.stop()
         self.timers.stop()
         await self.store.close()
 

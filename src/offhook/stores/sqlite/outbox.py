@@ -94,7 +94,7 @@ class SqliteOutbox:
         found: dict[str, int] = await self._listings(lambda connection: dict(connection.execute(WAITING)))
         return found
 
-    async def due(self, hook_id: str, now: float, *, busy: Collection[str], lanes: int, rows: int) -> Due:
+    async def due(self, hook_id: str, now: float, *, busy: frozenset[str], lanes: int, rows: int) -> Due:
         """Return what the hook has to do now, and when next."""
 
         def read(connection: apsw.Connection) -> Due:
@@ -213,9 +213,12 @@ def _place_of(page: Page) -> int:
     if not page.start_key:
         return 0 if page.ascending else LAST
     try:
-        return min(int.from_bytes(urlsafe_b64decode(page.start_key.encode("ascii") + b"=="), "big"), LAST)
-    except ValueError as error:
-        raise BadPageKey(page.start_key) from error
+        number = int.from_bytes(urlsafe_b64decode(page.start_key.encode("ascii") + b"="), "big")
+    except ValueError:
+        number = -1
+    if not 0 <= number < LAST or _key_of(number) != page.start_key:
+        raise BadPageKey(page.start_key)
+    return number
 
 
 def _with_rows(
