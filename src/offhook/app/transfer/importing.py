@@ -158,8 +158,11 @@ class Importer:
         known = self._target.known(document.account_id, document.id)
         if known is None or self._overwrite:
             return True
-        same = known.revision == document.revision if document.revision else not document.modified_at
-        if same or (not document.revision and known.modified_at == document.modified_at):
+        if document.revision:
+            is_same = known.revision == document.revision
+        else:
+            is_same = document.modified_at in (0.0, known.modified_at)
+        if is_same:
             self.report.skip(document.type)
             return False
         if known.modified_at > document.modified_at:
