@@ -93,7 +93,8 @@ def report(total: Counter[str], seconds: float, processes: int) -> None:
     calls = total["accepted"] + total["refused"]
     print(f"{total['worlds']} worlds, {calls} requests, {total['accepted']} calls accepted, "
           f"{total['refused']} refused, {total['crashes']} crashes, {total['restarts']} restarts, "
-          f"{total['packets']} packets")  # fmt: skip
+          f"{total['packets']} packets; "
+          f"the outcome of {total['foretold']} was foretold")  # fmt: skip
     print("outcomes: " + ", ".join(f"{total[name]} {name}" for name in OUTCOMES))
     print(f"{seconds:.1f} s in {processes} processes: {calls / seconds:.0f} calls/s")
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
+from offhook.calls import policy
 from offhook.calls.commands import EngineCommand, HangUpLeg
+from offhook.calls.model import Outcome
 from offhook.engines.embedded import EmbeddedEngine
 
 from .ladder import Ladder
@@ -76,6 +78,12 @@ def test_a_node_that_forgets_to_hang_up_is_found_out() -> None:
     world._start_node = start_deaf_node  # type: ignore[method-assign]
     with pytest.raises(WorldBroken):
         world.run()
+
+
+def test_a_wrong_word_for_an_outcome_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(policy._OUTCOME_OF_CAUSE, "UNALLOCATED_NUMBER", Outcome.FAILED)
+    with pytest.raises(WorldBroken):
+        run(5, Scenario(name="calm", conditions=Conditions(), strange=0.0))
 
 
 def test_a_disk_that_forgets_what_it_committed_is_found_out() -> None:

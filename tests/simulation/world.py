@@ -12,7 +12,7 @@ import structlog
 
 from offhook.app.errors import CallRefused, KeyClaimed, StorageLost
 from offhook.app.ports import IdempotencyClaim
-from offhook.calls.model import By, CallPlan
+from offhook.calls.model import By, CallPlan, Ending
 
 from .api_desk import ApiDesk
 from .far_ends import FarEnd, Script
@@ -20,6 +20,7 @@ from .judge import CallRecord, judge, orphans
 from .ladder import Ladder
 from .network import Network
 from .node import NodeProcess
+from .oracle import agrees, foretell
 from .scenario import SCENARIOS, Cast, Casting, Scenario, address_of
 from .virtual_disk import CallOnDisk, Disk
 from .virtual_relay import VirtualRelay
@@ -346,12 +347,23 @@ class World:
         try:
             ending = judge(stored, record, live, self.joined, steady=not self.scenario.clock_jumps)
             self._check_no_orphan(record, over_tcp=False)
+            if self.scenario.is_calm:
+                self._check_foretold(ending, record)
         except WorldBroken as broken:
             raise WorldBroken(broken.what, call_id) from broken
         if self.scenario.conditions.breaks:
             self.agenda.after(RECONNECT_S, self._check_orphans_over_tcp, call_id, record)
         record.outcome = ending.outcome.value
         self.statistics[record.outcome] += 1
+
+    def _check_foretold(self, ending: Ending, record: CallRecord) -> None:
+        """What the scripts say must happen has happened."""
+        foretold = foretell(record)
+        if foretold is None:
+            return
+        self.statistics["foretold"] += 1
+        if not agrees(ending, foretold):
+            raise WorldBroken(f"{foretold} was to be expected, not {ending}")
 
     def _check_no_orphan(self, record: CallRecord, *, over_tcp: bool) -> None:
         """No far end holds a leg when its call is over; after a broken connection, a while later."""
