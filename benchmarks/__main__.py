@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-NAMES: Final = ("sip_codec", "sip_core", "media_relay", "store", "planning", "api", "calls")
+NAMES: Final = ("sip_codec", "sip_core", "media_relay", "store", "lists", "planning", "api", "calls")
 """From the smallest part to the whole."""
 NEEDS: Final = {"calls": "sipp"}
 """Programs that a benchmark runs and that may be missing."""

@@ -16,7 +16,6 @@ from .account_calls import AccountUsage
 from .storage import (
     Bindings,
     Cdrs,
-    CdrSummary,
     CdrTotals,
     DocumentRange,
     Documents,
@@ -44,7 +43,6 @@ __all__ = [
     "CallSoFar",
     "CallView",
     "Calls",
-    "CdrSummary",
     "CdrTotals",
     "Cdrs",
     "Document",
@@ -106,6 +104,10 @@ class Engine(Protocol):
 
     def perform(self, command: EngineCommand) -> None:
         """Begin to do it and return at once; what comes of it is reported. Never raises."""
+        ...
+
+    def can_hold(self, leg_id: str) -> bool:
+        """Tell whether a joined leg's media can be cut and played to: it passes through a relay of ours."""
         ...
 
     def trace(self, leg_id: str) -> Sequence[TraceLine]:
@@ -185,6 +187,14 @@ class Calls(Protocol):
 
     async def hang_up(self, account_id: str, call_id: str, by: By) -> bool:
         """Begin to end a live call; return False if there is none of that id."""
+        ...
+
+    def hold(self, account_id: str, leg_id: str, media: str = "") -> bool:
+        """Put a party on hold; return False if it is not joined, or its media cannot be cut."""
+        ...
+
+    def unhold(self, account_id: str, leg_id: str) -> bool:
+        """Take a party back; return False if it is not on hold."""
         ...
 
     def live(self, account_id: str) -> Sequence[CallView]:

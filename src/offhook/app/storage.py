@@ -57,13 +57,6 @@ class CdrTotals(msgspec.Struct, frozen=True, kw_only=True):
     billing_s: int
 
 
-class CdrSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What the legs of a range come to."""
-
-    totals: Sequence[CdrTotals]
-    interactions: int
-
-
 class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
     """Both ends included, in KAZOO's seconds since year 0."""
 
@@ -320,7 +313,9 @@ class Cdrs(Protocol):
         """
         ...
 
-    async def summary(self, account_id: str, between: TimeRange, *, owner_id: str = "") -> CdrSummary:
+    async def summary(
+        self, account_id: str, between: TimeRange, *, owner_id: str = ""
+    ) -> Sequence[CdrTotals]:
         """Return sums over the legs of a range, of a user or of all."""
         ...
 

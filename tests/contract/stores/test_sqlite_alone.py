@@ -7,14 +7,15 @@ import time
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from offhook.app.errors import StorageLost
-from offhook.stores.sqlite import SCHEMA_VERSION, SchemaTooNew, SqliteStore, lists_by_time
+from offhook.stores.sqlite import SCHEMA_VERSION, SchemaTooNew, SqliteStore, connections, lists_by_time
 from offhook.stores.sqlite.connections import open_reader, open_writer
 from offhook.stores.sqlite.writer import Writer
 
-from .given import ACCOUNT, given_plan
+from .given import ACCOUNT, given_cdr, given_plan
 
 pytestmark = pytest.mark.anyio
 
@@ -266,3 +267,35 @@ async def test_writes_get_their_turn_beside_a_busy_event_loop(path):
             await store.journal.accept(given_plan(f"c2c-{number}"), 1000.0)
     busy.cancel()
     await store.close()
+
+
+async def test_cdrs_of_an_older_version_are_in_the_sums(path, monkeypatch):
+    """Version 5 files what the summary adds beside each row; rows from before are filed when it is opened."""
+    legs = [
+        given_cdr(1) | {"to": "dev1@acme.example.com", "outcome": "busy", "call_direction": "outbound"},
+        given_cdr(2)
+        | {
+            "to": "+1415@trunk.example.com",
+            "did_classifier": "did_us",
+            "outcome": "connected",
+            "call_direction": "outbound",
+            "custom_channel_vars": {"resource_id": "r1"},
+            "duration_seconds": 9,
+            "billing_seconds": 5,
+        },
+    ]
+    monkeypatch.setattr(connections, "SCHEMA_VERSION", 4)
+    old = open_writer(path)
+    for leg in legs:
+        old.execute(
+            "INSERT INTO cdrs (account_id, id, timestamp, interaction_id, owner_id, data) "
+            "VALUES (?, ?, ?, '', '', ?)",
+            (ACCOUNT, leg["id"], leg["timestamp"], msgspec.json.encode(leg)),
+        )
+    old.close()
+    monkeypatch.undo()
+    new = open_writer(path)
+    rows = new.execute("SELECT class, duration_s, billing_s FROM cdrs ORDER BY number").fetchall()
+    assert rows == [(lists_by_time.cdr_class(legs[0]), 0, 0), (lists_by_time.cdr_class(legs[1]), 9, 5)]
+    assert rows[1][0] == "outbound did_us 1 connected trunk.example.com"
+    new.close()

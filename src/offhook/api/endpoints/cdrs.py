@@ -1,6 +1,7 @@
 """Call detail records: legs, interactions, one leg, sums; JSON and CSV (kazoo-behaviour 9)."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.row_filters import row_filter
 from offhook.api.services import ApiServices
-from offhook.app.ports import CdrSummary, Listing, Page, RowFilter, TimeRange
+from offhook.app.ports import CdrTotals, Listing, Page, RowFilter, TimeRange
 from offhook.directory.model import Json
 
 from .collections import ACCOUNT_ITEM
@@ -173,7 +174,7 @@ class _Pages:
         return Listing(items=items, next_key=key)
 
 
-def summary_of(summary: CdrSummary) -> Json:
+def summary_of(summary: Sequence[CdrTotals]) -> Json:
     """Return KAZOO's sums of seconds over carriers, and beside them what all legs come to.
 
     KAZOO: `{"outbound": {realm: {class of number: {"total": billed seconds}}}}`. Right also over several
@@ -181,7 +182,7 @@ def summary_of(summary: CdrSummary) -> Json:
     """
     carriers: dict[str, Json] = {"inbound": {}, "outbound": {}}
     outcomes: dict[str, int] = {}
-    for total in summary.totals:
+    for total in summary:
         outcomes[total.outcome] = outcomes.get(total.outcome, 0) + total.legs
         if total.by_carrier:
             classes = carriers.setdefault(total.direction, {}).setdefault(total.realm, {})
@@ -190,7 +191,6 @@ def summary_of(summary: CdrSummary) -> Json:
     return {
         **carriers,
         "totals": {
-            "interactions": summary.interactions,
             "legs": _sum(summary, "legs"),
             "duration_seconds": _sum(summary, "duration_s"),
             "billing_seconds": _sum(summary, "billing_s"),
@@ -199,8 +199,8 @@ def summary_of(summary: CdrSummary) -> Json:
     }
 
 
-def _sum(summary: CdrSummary, name: str) -> int:
-    return sum(int(getattr(total, name)) for total in summary.totals)
+def _sum(summary: Sequence[CdrTotals], name: str) -> int:
+    return sum(int(getattr(total, name)) for total in summary)
 
 
 def _disposition(request: Request) -> Header:

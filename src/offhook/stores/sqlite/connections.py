@@ -9,7 +9,7 @@ import apsw
 
 from offhook.app.errors import StoreError
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """The newest `NNNN_name.sql` beside this module."""
 
 BUSY_TIMEOUT_MS: Final = 5_000

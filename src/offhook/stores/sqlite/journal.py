@@ -13,6 +13,7 @@ from offhook.delivery.model import OutboxRow
 
 from .documents import Listings
 from .idempotency import write_claim
+from .lists_by_time import cdr_class
 from .outbox_rows import write_rows
 from .writer import Writer
 
@@ -32,8 +33,8 @@ INSERT INTO history (account_id, button_id, timestamp, data)
 SELECT account_id, authorizing_id, ?, ? FROM calls WHERE number = ?
 """
 ADD_CDR: Final = """
-INSERT INTO cdrs (account_id, id, timestamp, interaction_id, owner_id, data)
-SELECT account_id, ?, ?, ?, ?, ? FROM calls WHERE number = ?
+INSERT INTO cdrs (account_id, id, timestamp, interaction_id, owner_id, class, duration_s, billing_s, data)
+SELECT account_id, ?, ?, ?, ?, ?, ?, ?, ? FROM calls WHERE number = ?
 """
 OPEN_CALLS: Final = "SELECT plan, accepted_at, is_final FROM calls WHERE is_final = 0 ORDER BY number"
 CALL: Final = "SELECT plan, accepted_at, is_final FROM calls WHERE call_id = ? AND account_id = ?"
@@ -140,6 +141,13 @@ def _call(row: tuple[Any, ...]) -> StoredCall:
     return StoredCall(plan=_decode_plan(row[0]), accepted_at=row[1], is_final=bool(row[2]))
 
 
-def _cdr_row(cdr: Json) -> tuple[str, int, str, str, bytes]:
+def _cdr_row(cdr: Json) -> tuple[str, int, str, str, str, int, int, bytes]:
     owner_id = cdr.get("custom_channel_vars", {}).get("owner_id", "")
-    return cdr["id"], cdr["timestamp"], cdr.get("interaction_id", ""), owner_id, _encode(cdr)
+    place = (cdr["id"], cdr["timestamp"], cdr.get("interaction_id", ""), owner_id)
+    return (
+        *place,
+        cdr_class(cdr),
+        cdr.get("duration_seconds", 0),
+        cdr.get("billing_seconds", 0),
+        _encode(cdr),
+    )

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from offhook.app.errors import BadPageKey
-from offhook.app.ports import CdrSummary, CdrTotals, Json, Listing, Page, RowFilter, TimeRange
+from offhook.app.ports import CdrTotals, Json, Listing, Page, RowFilter, TimeRange
 
 from .documents import Listings
 
@@ -39,22 +39,8 @@ CDR: Final = "SELECT data FROM cdrs WHERE account_id = ? AND id = ? ORDER BY num
 LEGS: Final = "SELECT data FROM cdrs WHERE account_id = ? AND interaction_id = ? ORDER BY number LIMIT 1000"
 
 TOTALS: Final = """
-SELECT direction, substr(to_address, instr(to_address, '@') + 1) AS realm, classifier, by_carrier, outcome,
-    count(*), sum(duration_s), sum(billing_s)
-FROM (SELECT
-    coalesce(data ->> '$.call_direction', '') AS direction,
-    coalesce(data ->> '$.to', '') AS to_address,
-    coalesce(data ->> '$.did_classifier', 'unknown') AS classifier,
-    coalesce(data ->> '$.custom_channel_vars.resource_id', '') <> '' AS by_carrier,
-    coalesce(data ->> '$.outcome', '') AS outcome,
-    coalesce(data ->> '$.duration_seconds', 0) AS duration_s,
-    coalesce(data ->> '$.billing_seconds', 0) AS billing_s
-    FROM (SELECT CAST(data AS TEXT) AS data FROM cdrs WHERE account_id = ?{of_owner}
-        AND timestamp BETWEEN ? AND ?))
-GROUP BY direction, realm, classifier, by_carrier, outcome ORDER BY direction, realm, classifier, outcome
-"""
-INTERACTIONS: Final = """
-SELECT count(DISTINCT interaction_id) FROM cdrs WHERE account_id = ?{of_owner} AND timestamp BETWEEN ? AND ?
+SELECT class, count(*), sum(duration_s), sum(billing_s) FROM cdrs WHERE account_id = ?{of_owner}
+    AND timestamp BETWEEN ? AND ? GROUP BY class ORDER BY class
 """
 
 _KEY: Final = struct.Struct(">qq")
@@ -122,18 +108,18 @@ class SqliteCdrs:
         """Return all legs of an interaction, in the order they ended."""
         return [_decode(data) for (data,) in self._reader.execute(LEGS, (account_id, interaction_id))]
 
-    async def summary(self, account_id: str, between: TimeRange, *, owner_id: str = "") -> CdrSummary:
+    async def summary(
+        self, account_id: str, between: TimeRange, *, owner_id: str = ""
+    ) -> Sequence[CdrTotals]:
         """Return sums over the legs of a range. SQLite adds; the interpreter is free meanwhile."""
         whose = (account_id, owner_id) if owner_id else (account_id,)
         bindings = (*whose, between.from_gregorian_s, between.to_gregorian_s)
         of_owner = OF_OWNER if owner_id else ""
 
-        def read(connection: apsw.Connection) -> CdrSummary:
-            totals = connection.execute(TOTALS.format(of_owner=of_owner), bindings)
-            interactions: Any = connection.execute(INTERACTIONS.format(of_owner=of_owner), bindings).get
-            return CdrSummary(totals=[_totals(row) for row in totals], interactions=interactions)
+        def read(connection: apsw.Connection) -> list[CdrTotals]:
+            return [_totals(*row) for row in connection.execute(TOTALS.format(of_owner=of_owner), bindings)]
 
-        found: CdrSummary = await self._listings(read)
+        found: Sequence[CdrTotals] = await self._listings(read)
         return found
 
 
@@ -185,16 +171,25 @@ def _containing(needles: tuple[tuple[bytes, ...], ...]) -> str:
     return "".join(f" AND ({' OR '.join(['instr(data, ?) > 0'] * len(group))})" for group in needles)
 
 
-def _totals(row: tuple[Any, ...]) -> CdrTotals:
+def cdr_class(cdr: Json) -> str:
+    """Return what the legs of one line of a summary share: `outbound did_us 1 busy trunk.example.com`."""
+    by_carrier = int(bool(cdr.get("custom_channel_vars", {}).get("resource_id")))
+    realm = cdr.get("to", "").rpartition("@")[2]
+    words = (cdr.get("call_direction", ""), cdr.get("did_classifier", "unknown"))
+    return f"{words[0]} {words[1]} {by_carrier} {cdr.get('outcome', '')} {realm}"
+
+
+def _totals(kind: str, legs: int, duration_s: int, billing_s: int) -> CdrTotals:
+    direction, classifier, by_carrier, outcome, realm = kind.split(" ", 4)
     return CdrTotals(
-        direction=row[0],
-        realm=row[1],
-        classifier=row[2],
-        by_carrier=bool(row[3]),
-        outcome=row[4],
-        legs=row[5],
-        duration_s=row[6],
-        billing_s=row[7],
+        direction=direction,
+        realm=realm,
+        classifier=classifier,
+        by_carrier=by_carrier == "1",
+        outcome=outcome,
+        legs=legs,
+        duration_s=duration_s,
+        billing_s=billing_s,
     )
 
 
