@@ -177,7 +177,8 @@ class Node:
             sockets_only = HttpServer(websockets, settings.http_host, settings.websocket_port)
             await sockets_only.start()
             self._closing.push_async_callback(sockets_only.stop)
-        self._closing.callback(call_streams.stop)  # first of all: the server waits for its answers
+        self._closing.callback(call_streams.stop)  # the server waits for its answers
+        self._closing.push_async_callback(self.calls.end_all)  # before: streams and sockets tell the end
         self.http_address = server.address
 
     async def stop(self) -> None:

@@ -5,7 +5,7 @@ from offhook.app.call_stream import CallStep
 from offhook.app.planning import attempt, ending_keys, history_item
 from offhook.app.planning.records import MILESTONES
 from offhook.app.ports import CallView
-from offhook.calls.events import CallBridged, LegDialed, LegOver, LegPickedUp, LegRang
+from offhook.calls.events import CallBridged, CallEnded
 from offhook.calls.model import CallPlan, Ending, Leg, Times
 from offhook.directory.model import Json
 from offhook.kernel import iso8601_ms
@@ -72,15 +72,13 @@ def step_item(step: CallStep, *, for_visitor: bool = False) -> Json:
         "times": times_item(view.times),
     }
     shown = visitor_leg_item if for_visitor else leg_item
-    if isinstance(fact, LegDialed | LegRang | LegPickedUp | LegOver):
-        leg = step.call.legs.get(fact.leg_id)
-        if leg is not None:
-            item["leg"] = shown(leg)
-    elif isinstance(fact, CallBridged):
+    if isinstance(fact, CallBridged):
         joined = (step.call.legs.get(fact.first_leg_id), step.call.legs.get(fact.second_leg_id))
         item["legs"] = [shown(leg) for leg in joined if leg is not None]
-    elif view.ending is not None:
-        item.update(ending_keys(view.ending, view.times))
+    elif isinstance(fact, CallEnded):
+        item.update(ending_keys(fact.ending, view.times))
+    elif fact is not None and (leg := step.call.legs.get(fact.leg_id)) is not None:
+        item["leg"] = shown(leg)
     return item
 
 

@@ -221,12 +221,16 @@ class CallService:
                 return False
         return True
 
-    async def stop(self) -> None:
-        """End every live call, wait for the final entries, close the engine."""
+    async def end_all(self) -> None:
+        """Refuse new calls, end the live ones and wait for their final entries. Listeners are still told."""
         self._draining = self._stopping = True
         for live in list(self._calls.values()):
             self._feed(live, SHUTDOWN)
         await self.drain(5.0)
+
+    async def stop(self) -> None:
+        """End every live call, wait for the final entries, close the engine."""
+        await self.end_all()
         if self._recovering is not None:
             self._recovering.cancel()
         await self._engine.stop()
