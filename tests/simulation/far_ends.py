@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from offhook.kernel import Random
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.dialogs import Dialog
 from offhook.sip.events import (
@@ -26,7 +27,7 @@ from offhook.sip.transactions import ServerTransaction
 from offhook.sip.user_agent import UserAgentCore
 
 from .network import NODE, Network
-from .virtual_time import Address, Agenda, SeededRandom
+from .virtual_time import Address, Agenda
 
 MEDIA_PORT: Final = 4000
 
@@ -86,14 +87,12 @@ class FarEnd:
         "network", "offered", "on_invited", "ringing", "script", "transaction", "was_heard",
     )  # fmt: skip
 
-    def __init__(self, address: Address, script: Script, *, network: Network, seed: str) -> None:
+    def __init__(self, address: Address, script: Script, *, network: Network, random: Random) -> None:
         self.address = address
         self.script = script
         self.network = network
         self.agenda: Agenda = network.agenda
-        self.core = UserAgentCore(
-            UserAgentConfig(advertised={"udp": address, "tcp": address}), SeededRandom(seed)
-        )
+        self.core = UserAgentCore(UserAgentConfig(advertised={"udp": address, "tcp": address}), random)
         self._timer_due = float("inf")
         self.on_invited: Callable[[FarEnd], None] = lambda far_end: None
         """Called at the first INVITE."""

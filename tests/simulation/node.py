@@ -24,7 +24,7 @@ from .virtual_disk import Disk, VirtualJournal
 from .virtual_relay import SilentLibrary, VirtualRelay
 from .virtual_time import SeededRandom, VirtualClock, VirtualLoop, WorldBroken
 
-LATE_S: Final = 1.5
+LATE_S: Final = 2.5
 """A sweep, a slot of the timer wheel, a busy loop."""
 
 
@@ -98,7 +98,8 @@ class NodeProcess:
             limits=CallLimits(calls_max=calls_max, calls_per_second=0),
             record=record_call,
         )
-        self._since: dict[str, tuple[CallState, float]] = {}
+        self._due: dict[str, tuple[CallState, float]] = {}
+        """By call: its state, and when that must be left."""
 
     async def start(self) -> None:
         await self.calls.start()
@@ -122,12 +123,13 @@ class NodeProcess:
         seen: dict[str, tuple[CallState, float]] = {}
         for call_id, live in self.calls._calls.items():
             state = live.call.state
-            before = self._since.get(call_id)
-            since = before[1] if before is not None and before[0] is state else now
-            seen[call_id] = (state, since)
-            if now - since > bound_of(live.call) + LATE_S:
-                raise WorldBroken(f"{state} for {now - since:.1f} s", call_id)
-        self._since = seen
+            before = self._due.get(call_id)
+            if before is None or before[0] is not state:
+                before = (state, now + bound_of(live.call) + LATE_S)
+            elif now > before[1]:
+                raise WorldBroken(f"{state} for longer than {bound_of(live.call):.1f} s", call_id)
+            seen[call_id] = before
+        self._due = seen
 
     def leftovers(self) -> list[str]:
         """Return what is left of calls although all of them are over."""

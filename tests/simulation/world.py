@@ -24,9 +24,9 @@ from .oracle import agrees, foretell
 from .scenario import SCENARIOS, Cast, Casting, Scenario, address_of
 from .virtual_disk import CallOnDisk, Disk
 from .virtual_relay import VirtualRelay
-from .virtual_time import Agenda, VirtualClock, WorldBroken
+from .virtual_time import Agenda, SeededRandom, VirtualClock, WorldBroken
 
-SWEEP_S: Final = 1.0
+SWEEP_S: Final = 2.0
 """How often the bounds of states are looked at."""
 
 NODE_QUIET_S: Final = 75.0
@@ -63,6 +63,7 @@ class World:
         self._desk = ApiDesk(self._casting, self._dice("desk"), str(seed))
         self._node_dice = self._dice("node")
         self._ports = count(20_000, 2)
+        self._far_end_random = SeededRandom(f"{seed}/far ends")
         self._processes = 0
         self._far_ends = 0
         self._hosts: dict[str, str] = {}
@@ -292,7 +293,7 @@ class World:
             address_of(self._far_ends),
             script,
             network=self.network,
-            seed=f"{self.seed}/{self._far_ends}",
+            random=self._far_end_random,
         )
         if script.name:
             self._hosts[script.name] = far_end.address[0]
