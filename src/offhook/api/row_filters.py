@@ -1,18 +1,21 @@
 """Filters of history and CDRs, where one document is wanted of a million (kazoo-behaviour 12.3)."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from offhook.app.ports import RowFilter
+from offhook.app.ports import Json, Listing, Page, RowFilter
 
 from .filters import has_filters, tests_of, wanted_texts
 from .request import Request
 
 ALTERNATIVES_MAX: Final = 50
 """Pieces of JSON to look for at once; a longer list of values is looked at document by document."""
+
+REFILLS_MAX: Final = 50
+"""Short pages a filter may leave behind before the answer goes out as it is, with a next_start_key."""
 
 CALL_IDS: Final = frozenset(("filter_call_id", "filter_other_leg_call_id"))
 """KAZOO takes these with the month in front, as it stands in the id of a CDR."""
@@ -32,6 +35,19 @@ def row_filter(request: Request) -> RowFilter | None:
     return RowFilter(
         keep=lambda document: all(test(document) for test in tests), needles=tuple(_needles(query))
     )
+
+
+async def filled(page: Page, read: Callable[[Page], Awaitable[Listing]]) -> Listing:
+    """Return a full page although a filter leaves gaps; read takes what is still missing."""
+    items: list[Json] = []
+    key = page.start_key
+    for _ in range(REFILLS_MAX):
+        part = await read(msgspec.structs.replace(page, size=page.size - len(items), start_key=key))
+        items += part.items
+        key = part.next_key
+        if not key or len(items) >= page.size:
+            break
+    return Listing(items=items, next_key=key)
 
 
 def _needles(query: Mapping[str, str]) -> Iterator[tuple[bytes, ...]]:

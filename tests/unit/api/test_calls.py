@@ -10,6 +10,7 @@ import pytest
 from offhook.api import cdr_rows
 from offhook.api.endpoints import cdrs
 from offhook.app.ports import TraceLine
+from offhook.stores.sqlite import lists_by_time
 
 from .node import ADDRESS, ApiNode, TestAccount
 
@@ -430,3 +431,19 @@ def test_attempts_in_progress_are_filtered_like_the_others(node: ApiNode, acme: 
     assert node.get(f"{history}?filter_call_id=other").data == []
     later = node.get(f"{history}").data[0]["timestamp"] + 1
     assert node.get(f"{history}?created_from={later}").data == []
+
+
+def test_a_filter_that_leaves_gaps_still_gives_full_pages(
+    node: ApiNode, acme: TestAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme.given_two_phones()
+    node.phones.refusing["dev1"] = ("USER_BUSY", 486)
+    button = f"{acme.base}/clicktocall/{acme.given_button()}"
+    for order in range(30):
+        node.get(f"{button}/connect?contact=1002&order={'rare' if order in (2, 17) else 'usual'}")
+    settle(node)
+    monkeypatch.setattr(lists_by_time, "SCAN_MAX", 5)
+    query = "filter_not_custom_application_vars.order=usual&page_size=2"
+    for path in (f"{button}/history", f"{acme.base}/cdrs"):
+        page = node.get(f"{path}?{query}").json
+        assert len(page["data"]) == 2, path

@@ -11,7 +11,7 @@ from offhook.api.lists import listing_reply, page_of, time_range
 from offhook.api.placing import CallAnswers, CallPlacing
 from offhook.api.request import Request
 from offhook.api.routing import Access, Route
-from offhook.api.row_filters import row_filter
+from offhook.api.row_filters import filled, row_filter
 from offhook.api.services import ApiServices
 from offhook.app.planning import ConnectRequest, Planned, read_connect
 from offhook.app.ports import CallView, Listing, Page, TimeRange
@@ -46,8 +46,9 @@ class Buttons(Collection):
         if only is not None:
             going_on = [item for item in going_on if only.keep(item)]
         rest = msgspec.structs.replace(page, size=page.size - len(going_on))
-        listing = await self.services.store.history.list(
-            request.account_id, button.id, between, rest, only=only
+        history = self.services.store.history
+        listing = await filled(
+            rest, lambda part: history.list(request.account_id, button.id, between, part, only=only)
         )
         over = {item["id"] for item in listing.items}
         items = [item for item in going_on if item["id"] not in over] + listing.items

@@ -13,7 +13,7 @@ from offhook.api.errors import field_fault, plain
 from offhook.api.lists import listing_reply, page_of, time_range
 from offhook.api.request import Request
 from offhook.api.routing import Route
-from offhook.api.row_filters import row_filter
+from offhook.api.row_filters import filled, row_filter
 from offhook.api.services import ApiServices
 from offhook.app.ports import CdrTotals, Listing, Page, RowFilter, TimeRange
 from offhook.directory.model import Json
@@ -21,9 +21,6 @@ from offhook.directory.model import Json
 from .collections import ACCOUNT_ITEM
 
 UTC_OFFSET_MAX_S: Final = 86_400
-
-REFILLS_MAX: Final = 50
-"""Short pages a filter may leave behind before the answer goes out as it is, with a next_start_key."""
 
 CSV_PAGE: Final = 500
 """Rows of a CSV list that are in memory at once, about half a megabyte."""
@@ -156,22 +153,17 @@ class _Pages:
 
     async def filled(self, page: Page) -> Listing:
         """Return a full page although filters leave gaps."""
-        items: list[Json] = []
-        key = page.start_key
-        for _ in range(REFILLS_MAX):
-            part = await self._cdrs.list(
-                self._account_id,
-                self._between,
-                msgspec.structs.replace(page, size=page.size - len(items), start_key=key),
-                owner_id=self._owner_id,
-                one_per_interaction=self._one_per_interaction,
-                only=self._only,
-            )
-            items += part.items
-            key = part.next_key
-            if not key or len(items) >= page.size:
-                break
-        return Listing(items=items, next_key=key)
+        return await filled(page, self._read)
+
+    async def _read(self, page: Page) -> Listing:
+        return await self._cdrs.list(
+            self._account_id,
+            self._between,
+            page,
+            owner_id=self._owner_id,
+            one_per_interaction=self._one_per_interaction,
+            only=self._only,
+        )
 
 
 def summary_of(summary: Sequence[CdrTotals]) -> Json:
