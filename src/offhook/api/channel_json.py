@@ -14,7 +14,7 @@ def channel_item(view: CallView, leg: Leg, now: float) -> Json:
         "direction": "outbound",
         "elapsed_s": _elapsed_s(leg, now),
         "interaction_id": view.plan.interaction_id,
-        "is_onhold": False,
+        "is_onhold": leg.is_held,
         **_common(view, leg),
     }
     return {name: value for name, value in item.items() if value != ""}
@@ -35,7 +35,7 @@ def channel_details(view: CallView, leg: Leg, now: float) -> Json:
         "from": endpoint.from_uri.removeprefix("sip:"),
         "to": endpoint.to_uri.removeprefix("sip:"),
         "call_interaction_id": view.plan.interaction_id,
-        "is_on_hold": False,
+        "is_on_hold": leg.is_held,
         **_common(view, leg),
     }
     return {name: value for name, value in item.items() if value != ""}

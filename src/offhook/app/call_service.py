@@ -27,10 +27,12 @@ from offhook.calls.events import (
     CallInput,
     EndRequested,
     Fact,
+    HoldRequested,
     LegEvent,
     LegPickedUp,
     LegsJoined,
     TimerFired,
+    UnholdRequested,
     decode_fact,
     encode_fact,
 )
@@ -305,6 +307,28 @@ class CallService:
             return False
         self._feed(live, EndRequested(by))
         return True
+
+    def hold(self, account_id: str, leg_id: str, media: str = "") -> bool:
+        """Put a party of a joined call on hold; False if it is not joined, or its media cannot be cut."""
+        live = self._joined(account_id, leg_id)
+        if live is None or not self._engine.can_hold(leg_id):
+            return False
+        self._feed(live, HoldRequested(leg_id, media))
+        return True
+
+    def unhold(self, account_id: str, leg_id: str) -> bool:
+        """Take a party back; return False if it is not on hold."""
+        live = self._joined(account_id, leg_id)
+        if live is None or not live.call.legs[leg_id].is_held:
+            return False
+        self._feed(live, UnholdRequested(leg_id))
+        return True
+
+    def _joined(self, account_id: str, leg_id: str) -> LiveCall | None:
+        live = self._by_leg.get(leg_id)
+        if live is None or live.call.plan.account_id != account_id:
+            return None
+        return live if live.call.state is CallState.BRIDGED else None
 
     def live(self, account_id: str) -> list[CallView]:
         """Return the live calls of an account, oldest first."""

@@ -1,6 +1,7 @@
 """KAZOO's channel events, made from the facts of a call (kazoo-behaviour 10.4 and 11; design 2.2, 2.3).
 
     LegDialed → CHANNEL_CREATE      LegPickedUp → CHANNEL_ANSWER
+    LegHeld → CHANNEL_HOLD, CHANNEL_UNHOLD
     CallBridged → CHANNEL_BRIDGE of both legs      LegOver → CHANNEL_DESTROY
 
 They are numbered from 1 without a gap, by the facts alone: a call read from the journal gives the same
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 import offhook
 from offhook.calls import Call
-from offhook.calls.events import CallBridged, CallEnded, Fact, LegDialed, LegOver, LegPickedUp
+from offhook.calls.events import CallBridged, CallEnded, Fact, LegDialed, LegHeld, LegOver, LegPickedUp
 from offhook.calls.model import CallPlan, EndpointKind, Leg, Party
 from offhook.kernel import gregorian_s
 
@@ -32,14 +33,18 @@ from .ports import Json
 CREATE: Final = "CHANNEL_CREATE"
 ANSWER: Final = "CHANNEL_ANSWER"
 BRIDGE: Final = "CHANNEL_BRIDGE"
+HOLD: Final = "CHANNEL_HOLD"
+UNHOLD: Final = "CHANNEL_UNHOLD"
 DESTROY: Final = "CHANNEL_DESTROY"
 
-CHANNEL_EVENTS: Final = (CREATE, ANSWER, BRIDGE, DESTROY)
+CHANNEL_EVENTS: Final = (CREATE, ANSWER, BRIDGE, HOLD, UNHOLD, DESTROY)
 
 _STATES: Final = {
     CREATE: ("DOWN", "INIT"),
     ANSWER: ("ACTIVE", "EXECUTE"),
     BRIDGE: ("ACTIVE", "EXCHANGE_MEDIA"),
+    HOLD: ("HELD", "EXCHANGE_MEDIA"),
+    UNHOLD: ("ACTIVE", "EXCHANGE_MEDIA"),
     DESTROY: ("HANGUP", "DESTROY"),
 }
 """`channel_call_state` and `channel_state` in FreeSWITCH's words."""
@@ -98,6 +103,8 @@ class ChannelTally:
             return [self._next(ANSWER, fact.leg_id, at)]
         if isinstance(fact, CallBridged):
             return [self._next(BRIDGE, leg_id, at) for leg_id in (fact.first_leg_id, fact.second_leg_id)]
+        if isinstance(fact, LegHeld):
+            return [self._next(HOLD if fact.is_held else UNHOLD, fact.leg_id, at)]
         if isinstance(fact, LegOver):
             return self._close(fact.leg_id, at)
         return ()

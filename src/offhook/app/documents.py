@@ -241,6 +241,12 @@ class DocumentService:
         known = frozenset([id for id in asked if await self._is_own_media(document.account_id, id)])
         return validate(document.type, document.data, is_playable=partial(is_playable, known=known))
 
+    async def may_play(self, account_id: str, media: str) -> bool:
+        """Tell whether an account may play a media text: its own upload, a tone, or what everybody has."""
+        if MEDIA_ID.match(media):
+            return await self._is_own_media(account_id, media)
+        return self._is_playable is None or self._is_playable(media)
+
     async def _is_own_media(self, account_id: str, media_id: str) -> bool:
         found = await self._documents.get(account_id, media_id, type="media")
         return found is not None and found.private.get("uploaded") is True

@@ -19,12 +19,14 @@ from .commands import (
     EndLostLeg,
     EngineCommand,
     HangUpLeg,
+    HoldLeg,
     JoinLegs,
     PassEarlyMedia,
     PlayToLeg,
     StartTimer,
     StopTimer,
     TimerCommand,
+    UnholdLeg,
 )
 from .errors import IllegalTransition
 from .events import (
@@ -33,15 +35,18 @@ from .events import (
     CallInput,
     EndRequested,
     Fact,
+    HoldRequested,
     LegAnswered,
     LegDialed,
     LegEnded,
+    LegHeld,
     LegOver,
     LegPickedUp,
     LegRang,
     LegRinging,
     LegsJoined,
     TimerFired,
+    UnholdRequested,
 )
 from .model import (
     By,
@@ -395,6 +400,30 @@ class Call:
             return self.state
         return self._settle_hung_up(leg, at)
 
+    def _hold(self, event: HoldRequested, at: float) -> CallState:
+        """Play to one party; whoever was held before is not any more: one hears music, the other waits."""
+        leg = self.legs.get(event.leg_id)
+        if leg is None or leg.state is not LegState.JOINED:
+            return self.state
+        for other in self.legs.values():
+            if other.is_held and other is not leg:
+                self._note_held(other, is_held=False)
+        if not leg.is_held:
+            self._note_held(leg, is_held=True)
+        self._out.append(HoldLeg(leg.leg_id, event.media))
+        return self.state
+
+    def _unhold(self, event: UnholdRequested, at: float) -> CallState:
+        leg = self.legs.get(event.leg_id)
+        if leg is not None and leg.is_held:
+            self._note_held(leg, is_held=False)
+            self._out.append(UnholdLeg(leg.leg_id))
+        return self.state
+
+    def _note_held(self, leg: Leg, *, is_held: bool) -> None:
+        leg.is_held = is_held
+        self._out.append(LegHeld(leg.leg_id, is_held))
+
     def _stop_joined(self, event: TimerFired, at: float) -> CallState:
         if event.name == MAX_DURATION and self.state is CallState.BRIDGED:
             return self._settle(_connected(By.POLICY, "ALLOTTED_TIMEOUT"), at)
@@ -544,6 +573,8 @@ TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] 
     (_B, LegEnded): _to(Call._lose_joined_leg, _B, _X, _END),
     (_B, TimerFired): _to(Call._stop_joined, _B, _X),
     (_B, EndRequested): _to(Call._end_on_request, _X),
+    (_B, HoldRequested): _to(Call._hold, _B),
+    (_B, UnholdRequested): _to(Call._unhold, _B),
     (_X, LegRinging): _to(Call._ignore, _X),
     (_X, LegAnswered): _to(Call._ignore, _X),
     (_X, LegsJoined): _to(Call._ignore, _X),

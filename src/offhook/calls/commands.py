@@ -63,6 +63,20 @@ class JoinLegs(msgspec.Struct, frozen=True):
     second_leg_id: str
 
 
+class HoldLeg(msgspec.Struct, frozen=True):
+    """Part two joined legs: one hears music, over and over, the other nothing. Nothing is reported."""
+
+    leg_id: str
+    media: str
+    """Empty: the engine's own music."""
+
+
+class UnholdLeg(msgspec.Struct, frozen=True):
+    """Let a held leg and the other one hear each other again. Nothing is reported."""
+
+    leg_id: str
+
+
 class PassEarlyMedia(msgspec.Struct, frozen=True):
     """Let the first leg hear the early media of the second, in place of ringback."""
 
@@ -83,5 +97,15 @@ class StopTimer(msgspec.Struct, frozen=True):
     name: str
 
 
-EngineCommand = DialLeg | ConfirmLeg | HangUpLeg | EndLostLeg | PlayToLeg | JoinLegs | PassEarlyMedia
+EngineCommand = (
+    DialLeg
+    | ConfirmLeg
+    | HangUpLeg
+    | EndLostLeg
+    | PlayToLeg
+    | JoinLegs
+    | PassEarlyMedia
+    | HoldLeg
+    | UnholdLeg
+)
 TimerCommand = StartTimer | StopTimer

@@ -59,10 +59,24 @@ class EndRequested(msgspec.Struct, frozen=True):
     hangup_cause: str = "ORIGINATOR_CANCEL"
 
 
+class HoldRequested(msgspec.Struct, frozen=True):
+    """Somebody puts a party of a joined call on hold."""
+
+    leg_id: str
+    media: str = ""
+    """What it hears; empty: the engine's own music."""
+
+
+class UnholdRequested(msgspec.Struct, frozen=True):
+    """Somebody takes it back."""
+
+    leg_id: str
+
+
 LegEvent = LegRinging | LegAnswered | LegsJoined | LegEnded
 """What an engine reports."""
 
-CallInput = LegEvent | TimerFired | EndRequested
+CallInput = LegEvent | TimerFired | EndRequested | HoldRequested | UnholdRequested
 
 # --- facts, in the order they happen: the journal's entries ----------------------------------------
 
@@ -99,6 +113,13 @@ class CallBridged(msgspec.Struct, frozen=True, tag="bridged"):
     second_leg_id: str
 
 
+class LegHeld(msgspec.Struct, frozen=True, tag="leg_held"):
+    """A joined leg was put on hold, or taken back."""
+
+    leg_id: str
+    is_held: bool
+
+
 class LegOver(msgspec.Struct, frozen=True, tag="leg_ended"):
     """A leg is over."""
 
@@ -115,7 +136,7 @@ class CallEnded(msgspec.Struct, frozen=True, tag="ended"):
     ending: Ending
 
 
-Fact = LegDialed | LegRang | LegPickedUp | CallBridged | LegOver | CallEnded
+Fact = LegDialed | LegRang | LegPickedUp | CallBridged | LegHeld | LegOver | CallEnded
 
 _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 

@@ -216,6 +216,8 @@ class Leg(msgspec.Struct, kw_only=True):
     sip_code: int = 0
     sip_reason: str = ""
     ended_by_peer: bool = False
+    is_held: bool = False
+    """It hears music, and the other party nothing."""
 
     @property
     def leg_id(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .call import Call, CallState
-from .events import CallBridged, CallEnded, Fact, LegDialed, LegOver, LegPickedUp, LegRang
+from .events import CallBridged, CallEnded, Fact, LegDialed, LegHeld, LegOver, LegPickedUp, LegRang
 from .model import CallPlan, EndpointPlan, Leg, LegState, Party, Side
 
 
@@ -23,7 +23,11 @@ class Replay:
             _note_bridge(call, at)
         elif isinstance(fact, LegDialed):
             _note_dialed(call, self._endpoints, fact, at)
-        elif (leg := call.legs.get(fact.leg_id)) is not None:
+        elif (leg := call.legs.get(fact.leg_id)) is None:
+            return
+        elif isinstance(fact, LegHeld):
+            leg.is_held = fact.is_held
+        else:
             _note_leg(call, leg, fact, at)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from offhook.calls.commands import ConfirmLeg
+from offhook.calls.commands import ConfirmLeg, HoldLeg, UnholdLeg
 from offhook.calls.events import LegAnswered, LegEnded, LegRinging, LegsJoined
 from offhook.phone import Answering
 from tests.e2e.harness.ports import free_port
@@ -193,5 +193,43 @@ def test_a_leg_that_was_never_dialled_ends_without_a_sign_of_it(tmp_path: Path, 
             successor.end_lost("a", uri, dialog)
             assert (await successor.over("a")).sip_code == 0
             assert not phone.calls
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("held", ["a", "b"])
+def test_a_held_party_hears_music_the_other_nothing_and_then_each_other_again(
+    tmp_path: Path, held: str
+) -> None:
+    async def scenario() -> None:
+        music = 1_400.0
+        async with (
+            given_legs(tmp_path) as legs,
+            given_phone(tone_hz=700.0, listen_for_hz=(music, 1000.0)) as (first, first_uri),
+            given_phone(tone_hz=1000.0, listen_for_hz=(music, 700.0)) as (second, second_uri),
+        ):
+            legs.dial("a", first_uri)
+            await legs.reports.wait_for(LegAnswered, "a")
+            assert not legs.engine.can_hold("b")
+            legs.dial("b", second_uri, after="a")
+            await legs.reports.wait_for(LegAnswered, "b")
+            legs.join("a", "b")
+            await until(lambda: first.heard(1000.0) > 0.2 and second.heard(700.0) > 0.2)
+            assert legs.engine.can_hold(held)
+            legs.engine.perform(HoldLeg(held, f"%(2000,0,{music:.0f})"))
+            waiting, other = (first, second) if held == "a" else (second, first)
+            await until(lambda: waiting.heard(music) > 0.3)
+            before = (first.heard(1000.0), second.heard(700.0))
+            await asyncio.sleep(0.3)
+            assert (first.heard(1000.0), second.heard(700.0)) == pytest.approx(before, abs=0.1)
+            assert other.heard(music) == 0
+            legs.engine.perform(UnholdLeg(held))
+            await until(
+                lambda: first.heard(1000.0) > before[0] + 0.3 and second.heard(700.0) > before[1] + 0.3
+            )
+            legs.hang_up("a")
+            legs.hang_up("b")
+            await legs.over("a")
+            await legs.over("b")
 
     run(scenario())

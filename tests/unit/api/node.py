@@ -76,6 +76,8 @@ class Phones:
         self.silent: set[str] = set()
         self.stubborn = False
         """They hang up on shutdown only."""
+        self.bypassed = False
+        """Media goes past the relay."""
         self.report: Callable[[LegEvent], None] = lambda event: None
         self.dialed: list[DialLeg] = []
         self.traces: dict[str, list[TraceLine]] = {}
@@ -116,6 +118,9 @@ class Phones:
             asyncio.get_running_loop().call_soon(
                 self.report, LegEnded(command.endpoint.leg_id, "NORMAL_CLEARING", 200)
             )
+
+    def can_hold(self, leg_id: str) -> bool:
+        return not self.bypassed
 
     def trace(self, leg_id: str) -> Sequence[TraceLine]:
         return self.traces.get(leg_id, [])

@@ -1,18 +1,31 @@
 """Live legs as KAZOO's channels (kazoo-behaviour 8)."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from offhook.api.channel_json import channel_details, channel_item
+from offhook.api.channel_json import channel_details, channel_item, other_leg
 from offhook.api.envelope import Reply
-from offhook.api.errors import plain
+from offhook.api.errors import ApiError, field_fault, plain
 from offhook.api.lists import whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Handler, Route
 from offhook.api.services import ApiServices
 from offhook.app.ports import CallView
-from offhook.calls.model import Leg, LegState
+from offhook.calls.model import By, Leg, LegState
 
 from .collections import ACCOUNT_ITEM
+
+UNABLE: Final = {
+    "transfer": "this version cannot transfer a live call: end it, and place another",
+    "callflow": "this version cannot send a live call through a callflow",
+    "intercept": "this version cannot intercept a live call",
+    "play": "this version plays only music on hold: use hold with data.media",
+    "say": "this version does not speak",
+    "tts": "this version does not speak",
+    "record_call": "this version does not record",
+    "record": "this version does not record",
+}
+"""Actions and modules that KAZOO has and this version has not, and why."""
 
 IsWanted = Callable[[Leg, str], bool]
 """Takes a leg and the id in the path."""
@@ -39,11 +52,74 @@ class ChannelEndpoints:
 
     async def read(self, request: Request) -> Reply:
         """GET …/{call id}: one live leg; the call's own id gives its first."""
+        view, leg = self._leg(request)
+        return Reply(data=channel_details(view, leg, self._services.clock.epoch()))
+
+    # --- actions ------------------------------------------------------------------------------------
+
+    async def act(self, request: Request) -> Reply:
+        """POST …/{call id} `{"action": …}`: done at once, or refused with a reason."""
+        view, leg = self._leg(request)
+        action = request.value("action")
+        if action == "hangup":
+            await self._hang_up(view)
+        elif action == "break":
+            self._unhold(view, leg)
+        elif action == "transfer":
+            self._check_transfer(request, view, leg)
+        elif action in UNABLE:
+            raise plain(400, "invalid data", UNABLE[action])
+        else:
+            raise plain(400, "invalid data", str(action)[:100])
+        return Reply(data=f"{action} initiated", status=202)
+
+    async def metaflow(self, request: Request) -> Reply:
+        """PUT …/{call id} `{"action": "metaflow", "data": {"module": …, "data": {…}}}`."""
+        view, leg = self._leg(request)
+        module, data = request.data.get("module"), request.data.get("data", {})
+        if not isinstance(module, str):
+            raise field_fault("module", "required", "Field is required but missing", value="module")
+        media = data.get("media") or data.get("moh") or "" if isinstance(data, dict) else ""
+        if module == "hangup":
+            await self._hang_up(view)
+        elif module == "hold":
+            await self._hold(request, view, leg, str(media))
+        elif module in ("unhold", "break", "resume"):
+            self._unhold(view, leg)
+        else:
+            raise plain(400, "invalid data", UNABLE.get(module, module[:100]))
+        return Reply(data="metaflow sent")
+
+    async def _hang_up(self, view: CallView) -> None:
+        await self._services.calls.hang_up(view.plan.account_id, view.plan.call_id, By.API)
+
+    async def _hold(self, request: Request, view: CallView, leg: Leg, media: str) -> None:
+        """Put a leg on hold; the account's music is its own upload, a tone, or the built-in one."""
+        default = (request.target.data.get("music_on_hold") or {}).get("media_id", "")
+        if media and not await self._services.documents.may_play(request.account_id, media):
+            raise field_fault("data.media", "not_found", "there is no such media", cause=media[:100])
+        if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media or str(default)):
+            raise _not_bridged() if leg.state is not LegState.JOINED else plain(
+                400, "invalid data", "the media of this call does not pass through this server"
+            )
+
+    def _unhold(self, view: CallView, leg: Leg) -> None:
+        if not self._services.calls.unhold(view.plan.account_id, leg.leg_id):
+            raise plain(400, "invalid data", "the channel is not on hold")
+
+    def _check_transfer(self, request: Request, view: CallView, leg: Leg) -> None:
+        if not request.text_value("target"):
+            raise field_fault("target", "required", "No target destination specified")
+        if not other_leg(view, leg):
+            raise _not_bridged()
+        raise plain(400, "invalid data", UNABLE["transfer"])
+
+    def _leg(self, request: Request) -> tuple[CallView, Leg]:
+        """Return the leg of the path; the call's own id gives its first. Raises ApiError 404."""
         wanted = request.arguments["call_id"]
-        now = self._services.clock.epoch()
         for view, leg in self._legs(request):
             if wanted in (leg.leg_id, view.plan.call_id):
-                return Reply(data=channel_details(view, leg, now))
+                return view, leg
         raise plain(404, "bad identifier", [wanted[:200]])
 
     async def _of(self, request: Request, type: str, is_wanted: IsWanted) -> Reply:
@@ -65,8 +141,13 @@ class ChannelEndpoints:
         """Return the routes of channels."""
         handlers: dict[str, Handler] = {
             f"{ACCOUNT_ITEM}/channels": self.index,
-            f"{ACCOUNT_ITEM}/channels/{{call_id}}": self.read,
             f"{ACCOUNT_ITEM}/users/{{id}}/channels": self.of_user,
             f"{ACCOUNT_ITEM}/devices/{{id}}/channels": self.of_device,
         }
-        return [Route(path, {"GET": handler}) for path, handler in handlers.items()]
+        one: dict[str, Handler] = {"GET": self.read, "PUT": self.metaflow, "POST": self.act}
+        lists = [Route(path, {"GET": handler}) for path, handler in handlers.items()]
+        return [*lists, Route(f"{ACCOUNT_ITEM}/channels/{{call_id}}", one)]
+
+
+def _not_bridged() -> ApiError:
+    return field_fault("other_leg_call_id", "required", "Channel is not bridged")

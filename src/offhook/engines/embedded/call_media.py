@@ -25,6 +25,7 @@ from offhook.sip.sdp import (
     check_answer,
 )
 
+from .media_library import BUILT_IN_MUSIC
 from .relay import MediaError, MediaRelay, PreparedMedia, RelayLost, RelaySide
 
 _log = structlog.get_logger("offhook.media")
@@ -73,6 +74,8 @@ class CallMedia:
         self._common: tuple[str, ...] = ()
         """Those of them that the second party took too."""
         self._joined = False
+        self._is_held = False
+        self._is_closed = False
 
     @property
     def has_relay(self) -> bool:
@@ -229,8 +232,32 @@ class CallMedia:
         if self._relay is not None:
             self._relay.join(self.session_id)
 
+    async def hold(self, side: RelaySide, media: str) -> None:
+        """Play to one party and let the other hear nothing, until `unhold` or the end."""
+        self._is_held = True
+        if self._relay is None:
+            return
+        try:
+            prepared = await self._library.prepare(media or BUILT_IN_MUSIC)
+        except MediaError as error:
+            _log.warning("nothing to play on hold", media=media, reason=str(error))
+            prepared = None
+        if not self._is_held or self._is_closed:
+            return
+        self._relay.silence(self.session_id, side.other)
+        if prepared is None:
+            self._relay.silence(self.session_id, side)
+        else:
+            self._relay.play(self.session_id, side, prepared)
+
+    def unhold(self) -> None:
+        """Let both parties hear each other again."""
+        self._is_held = False
+        self.join()
+
     def close(self) -> None:
         """Free the ports. Idempotent."""
+        self._is_closed = True
         self._joined = True
         if self._relay is not None:
             self._relay.close(self.session_id)

@@ -20,8 +20,10 @@ from offhook.calls.commands import (
     EndLostLeg,
     EngineCommand,
     HangUpLeg,
+    HoldLeg,
     PassEarlyMedia,
     PlayToLeg,
+    UnholdLeg,
 )
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
 from offhook.calls.model import EndpointPlan
@@ -138,7 +140,7 @@ class EmbeddedEngine:
             return
         leg = self._legs.get(
             command.leg_id
-            if isinstance(command, ConfirmLeg | HangUpLeg | PlayToLeg)
+            if isinstance(command, ConfirmLeg | HangUpLeg | PlayToLeg | HoldLeg | UnholdLeg)
             else command.first_leg_id
         )
         if leg is None:
@@ -150,12 +152,23 @@ class EmbeddedEngine:
         elif isinstance(command, PlayToLeg):
             self._trace.remark(leg.leg_id, f"plays {command.media or 'ringback'}", self._clock.epoch())
             self.run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
+        elif isinstance(command, HoldLeg):
+            self._trace.remark(leg.leg_id, f"is on hold: {command.media or 'music'}", self._clock.epoch())
+            self.run(leg.media.hold(leg.side, command.media), f"hold {leg.leg_id}")
+        elif isinstance(command, UnholdLeg):
+            self._trace.remark(leg.leg_id, "is taken back", self._clock.epoch())
+            leg.media.unhold()
         elif isinstance(command, PassEarlyMedia):
             self._trace.remark(leg.leg_id, "hears the other party's early media", self._clock.epoch())
             leg.media.pass_early_media()
         else:
             self._joins.join(leg, self._legs.get(command.second_leg_id))
         self._endpoint.flush()
+
+    def can_hold(self, leg_id: str) -> bool:
+        """Tell whether the leg's media passes through the relay."""
+        leg = self._legs.get(leg_id)
+        return leg is not None and leg.stage is Stage.ANSWERED and leg.media.can_answer
 
     def trace(self, leg_id: str) -> list[TraceLine]:
         """Return the SIP messages of a recent leg."""

@@ -1,0 +1,86 @@
+"""A joined party is put on hold and taken back; the outcome knows nothing of it."""
+
+import pytest
+
+from offhook.calls import Call, CallState
+from offhook.calls.call import Output
+from offhook.calls.commands import HoldLeg, UnholdLeg
+from offhook.calls.errors import IllegalTransition
+from offhook.calls.events import (
+    HoldRequested,
+    LegAnswered,
+    LegEnded,
+    LegHeld,
+    LegsJoined,
+    UnholdRequested,
+    decode_fact,
+    encode_fact,
+)
+from offhook.calls.replay import replay
+
+from .calls_language import two_party_plan
+
+
+def given_joined_call() -> Call:
+    call = Call(two_party_plan(), 1.0)
+    call.start(1.0)
+    for event in (LegAnswered("a"), LegAnswered("b"), LegsJoined("a", "b")):
+        call.receive(event, 2.0)
+    assert call.state is CallState.BRIDGED
+    return call
+
+
+def held(call: Call) -> list[str]:
+    return [leg_id for leg_id, leg in call.legs.items() if leg.is_held]
+
+
+@pytest.mark.parametrize("leg_id", ["a", "b"])
+def test_a_party_is_held_and_taken_back(leg_id: str) -> None:
+    call = given_joined_call()
+    assert call.receive(HoldRequested(leg_id, "us"), 3.0) == [LegHeld(leg_id, True), HoldLeg(leg_id, "us")]
+    assert held(call) == [leg_id]
+    assert call.receive(UnholdRequested(leg_id), 4.0) == [LegHeld(leg_id, False), UnholdLeg(leg_id)]
+    assert held(call) == []
+    assert call.state is CallState.BRIDGED
+
+
+def test_one_party_at_a_time_is_held() -> None:
+    call = given_joined_call()
+    call.receive(HoldRequested("a"), 3.0)
+    assert call.receive(HoldRequested("b"), 4.0) == [
+        LegHeld("a", False), LegHeld("b", True), HoldLeg("b", ""),
+    ]  # fmt: skip
+    assert call.receive(HoldRequested("b", "de"), 5.0) == [HoldLeg("b", "de")]  # other music, no other fact
+    assert call.receive(UnholdRequested("a"), 6.0) == []
+
+
+@pytest.mark.parametrize("event", [HoldRequested("x"), UnholdRequested("x"), UnholdRequested("a")])
+def test_what_makes_no_sense_does_nothing(event: HoldRequested | UnholdRequested) -> None:
+    call = given_joined_call()
+    nothing: list[Output] = []
+    assert call.receive(event, 3.0) == nothing
+
+
+def test_only_a_joined_call_is_held() -> None:
+    call = Call(two_party_plan(), 1.0)
+    call.start(1.0)
+    with pytest.raises(IllegalTransition):
+        call.receive(HoldRequested("a"), 2.0)
+    assert call.state is CallState.RINGING_FIRST
+
+
+def test_a_held_party_may_hang_up() -> None:
+    call = given_joined_call()
+    call.receive(HoldRequested("a"), 3.0)
+    call.receive(LegEnded("a", "NORMAL_CLEARING", 200, by_peer=True), 4.0)
+    assert call.state is CallState.ENDING
+    assert call.ending is not None
+    assert call.ending.outcome == "connected"
+
+
+def test_the_journal_tells_of_it() -> None:
+    facts = [decode_fact(encode_fact(LegHeld("a", True)))]
+    assert facts == [LegHeld("a", True)]
+    call = replay(two_party_plan(), 1.0, [])
+    assert call.legs == {}
+    assert replay(two_party_plan(), 1.0, [(2.0, facts[0])]).legs == {}  # of a leg nobody knows
