@@ -166,7 +166,7 @@ class Node:
                 rate_refill_per_s=settings.rate_refill,
                 websockets_per_address=settings.websockets_per_address,
             ),
-            unready=lambda: "draining" if self.calls.is_draining else "",
+            unready=lambda: "draining" if self.calls.is_draining else "storage lost" if store.failure else "",
             metrics=metrics.registry,
         )
         websockets = Websockets(services)

@@ -93,10 +93,13 @@ The call is as the whole input left it: several facts of one input see the same 
 class LiveCall:
     """One call in execution. Made by CallService.place."""
 
-    __slots__ = ("_answered", "_ended", "call", "entries", "sequence", "timers")
+    __slots__ = ("_answered", "_ended", "call", "entries", "epoch_offset_s", "sequence", "timers")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, epoch_offset_s: float) -> None:
         self.call = call
+        self.epoch_offset_s = epoch_offset_s
+        """Unix time less monotonic time when it was accepted: its times keep their distances and their
+        order although somebody sets the clock."""
         self.entries: list[JournalEntry] = []
         """As given to the journal, which may not have written the last of them yet."""
         self.sequence = 0
@@ -240,6 +243,8 @@ class CallService:
             self._confirming.cancel()
         if self._finishing:
             await asyncio.wait(self._finishing, timeout=5.0)
+        for task in self._finishing:  # the disk refuses: the next start writes these ends
+            task.cancel()
 
     @property
     def is_draining(self) -> bool:
@@ -274,14 +279,16 @@ class CallService:
 
     def _begin(self, plan: CallPlan, accepted_at: float, end: EndRequested | None) -> LiveCall:
         """Execute a call that is durable; end is why it is over before anything rings."""
-        live = self._calls[plan.call_id] = LiveCall(Call(plan, accepted_at))
+        now = max(self._clock.epoch(), accepted_at)
+        live = LiveCall(Call(plan, accepted_at), now - self._clock.monotonic())
+        self._calls[plan.call_id] = live
         self._by_account.add(plan)
         _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
         self._observe_accepted(live.view())
         if end is not None:
             self._feed(live, end)
         else:
-            at = self._clock.epoch()
+            at = self._now(live)
             self._carry_out(live, live.call.start(at), at)
         return live
 
@@ -385,9 +392,13 @@ class CallService:
         self._feed(live, event)
 
     def _feed(self, live: LiveCall, event: CallInput) -> None:
-        at = self._clock.epoch()
+        at = self._now(live)
         self._carry_out(live, live.call.receive(event, at), at)
         live.note_progress()
+
+    def _now(self, live: LiveCall) -> float:
+        """Return the Unix time of the call, which never jumps."""
+        return live.epoch_offset_s + self._clock.monotonic()
 
     def _carry_out(self, live: LiveCall, outputs: list[Output], at: float) -> None:
         """Do what the machine asked, in order. The last output of a call is its final fact."""
@@ -494,6 +505,7 @@ class CallService:
         """Store the final entry; while the disk refuses, wait and try again: the outcome must not be lost."""
         history, cdrs = self._record(view)
         call_id = view.plan.call_id
+        is_waiting = False
         while True:
             try:
                 await self._journal.finish(
@@ -504,7 +516,9 @@ class CallService:
                 _log.error("a second final entry was refused", call_id=call_id)
                 return
             except StorageLost as error:
-                _log.error("the end of a call cannot be stored yet", call_id=call_id, reason=str(error))
+                if not is_waiting:  # the store says once that it is lost, and this once for each call
+                    _log.warning("the end of a call waits for storage", call_id=call_id, reason=str(error))
+                is_waiting = True
                 await asyncio.sleep(FINISH_RETRY_S)
 
     # --- after a crash ------------------------------------------------------------------------------
@@ -526,15 +540,16 @@ class CallService:
         plan = stored.plan
         entries = await self._journal.entries(plan.call_id)
         facts = [(entry.at, decode_fact(entry.fact)) for entry in entries]
-        live = LiveCall(replay(plan, stored.accepted_at, facts))
+        last_at = entries[-1].at if entries else stored.accepted_at
+        now = max(self._clock.epoch(), last_at)  # the clock may have been set back meanwhile
+        live = LiveCall(replay(plan, stored.accepted_at, facts), now - self._clock.monotonic())
         live.entries = list(entries)
         live.sequence = entries[-1].sequence if entries else 0
         self._calls[plan.call_id] = live
         self._by_account.add(plan)
         dialogs = {fact.leg_id: fact.dialog for _, fact in facts if isinstance(fact, LegPickedUp)}
         self._channel_events.resume(plan.call_id, facts)
-        at = self._clock.epoch()
-        self._carry_out(live, live.call.recover(dialogs, at), at)
+        self._carry_out(live, live.call.recover(dialogs, now), now)
         _log.warning("call taken up after a crash", call_id=plan.call_id)
 
 

@@ -34,10 +34,11 @@ async def _serve(settings: Settings) -> int:
     _announce(node, settings)
     gc.collect()
     gc.freeze()  # what was built at start stays: later collections need not look at it
-    await _signal_to_stop()
+    signals = _signals_to_stop()
+    await signals.acquire()
     _log.info("draining", live_calls=node.calls.count(), bound_s=settings.drain_s)
-    if not await node.calls.drain(settings.drain_s):
-        _log.warning("calls are ended at the bound", live_calls=node.calls.count())
+    if not await _drain(node, settings.drain_s, signals):
+        _log.warning("live calls are ended now", live_calls=node.calls.count())
     await node.stop()
     _log.info("stopped")
     return 0
@@ -54,10 +55,20 @@ def _announce(node: Node, settings: Settings) -> None:
     print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP)", flush=True)
 
 
-async def _signal_to_stop() -> None:
-    """Return at the first SIGTERM or SIGINT; a second SIGINT ends the process the hard way."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+def _signals_to_stop() -> asyncio.Semaphore:
+    """Return a count of SIGTERMs and SIGINTs: the first drains, the second ends the calls."""
+    loop, signals = asyncio.get_running_loop(), asyncio.Semaphore(0)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-    loop.remove_signal_handler(signal.SIGINT)
+        loop.add_signal_handler(number, signals.release)
+    return signals
+
+
+async def _drain(node: Node, bound_s: float, signals: asyncio.Semaphore) -> bool:
+    """Return True once no call is left; False at the bound, or as soon as a second signal comes."""
+    draining = asyncio.create_task(node.calls.drain(bound_s), name="drain")
+    second = asyncio.create_task(signals.acquire(), name="second signal")
+    await asyncio.wait((draining, second), return_when=asyncio.FIRST_COMPLETED)
+    is_drained = draining.done() and draining.result()
+    for task in (draining, second):
+        task.cancel()
+    return is_drained

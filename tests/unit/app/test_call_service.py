@@ -79,7 +79,7 @@ async def given_service(tmp_path: Path, **options) -> AsyncIterator[tuple[CallSe
     limits = options.pop("limits", CallLimits(calls_max=0, calls_per_second=0))
     service = CallService(
         engine=engine, journal=options.pop("journal", store.journal), timers=timers,
-        clock=SystemClock(), limits=limits, record=record, **options,
+        clock=options.pop("clock", SystemClock()), limits=limits, record=record, **options,
     )  # fmt: skip
     await service.start()
     try:
@@ -339,6 +339,49 @@ def test_the_outcome_waits_for_a_disk_that_refuses_it(
             assert stored is not None
             assert stored.is_final
         await store.close()
+
+    run(scenario())
+
+
+class ClockSetByHand(SystemClock):
+    """The machine's clock, whose calendar jumps."""
+
+    jump_s = 0.0
+
+    def epoch(self) -> float:
+        return super().epoch() + self.jump_s
+
+
+@pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0])
+def test_a_calendar_that_jumps_changes_no_duration_and_no_timer(tmp_path: Path, jump_s: float) -> None:
+    async def scenario() -> None:
+        clock = ClockSetByHand()
+        async with given_service(tmp_path, clock=clock) as (service, engine):
+            live = await service.place(two_party_plan())
+            clock.jump_s = jump_s
+            while live.view().state != "bridged":
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+            assert service.count() == 1
+            engine.report(LegEnded("b", "NORMAL_CLEARING", 200, by_peer=True))
+            times = (await live.ended()).times
+            in_order = [times.accepted, times.first_answered, times.second_ringing, times.bridged, times.ended]
+            assert in_order == sorted(in_order)
+            assert 0.04 < times.ended - times.bridged < 5.0
+
+    run(scenario())
+
+
+def test_a_calendar_set_back_during_a_crash_keeps_the_order_of_entries(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        later = SystemClock().epoch() + 86_400.0
+        store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+        await store.journal.accept(two_party_plan(), later)
+        store.journal.append("c2c-test", 1, later + 1.0, encode_fact(LegDialed("a", "first", "extension", "")))
+        await store.close()
+        async with given_service(tmp_path) as (service, _):
+            view = await outcome_of(service)
+            assert later + 1.0 <= view.times.ended < later + 60.0
 
     run(scenario())
 

@@ -48,6 +48,11 @@ class SqliteStore:
         writer.start()
         return cls(writer, open_reader(path), ListingThreads(path))
 
+    @property
+    def failure(self) -> str:
+        """Why nothing can be written now, or an empty string."""
+        return self._writer.failure
+
     async def close(self) -> None:
         """Write what is queued and close. Repeating it does nothing."""
         if self._closed:

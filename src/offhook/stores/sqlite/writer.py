@@ -49,6 +49,9 @@ LOCK_WAIT_S: Final = 5.0
 
 LOCK_POLL_S: Final = 0.005
 
+PROBE: Final = "INSERT OR REPLACE INTO settings (name, value) VALUES ('probe', 'written')"
+"""Written when nothing else waits for a disk that failed, to learn when it is back."""
+
 DISK_ERRORS: Final = (
     apsw.FullError,
     apsw.IOError,
@@ -106,10 +109,16 @@ class Writer:
         self._urgent = asyncio.Event()  # there is a job that cannot wait for company
         self._is_flushing = True  # as PRAGMA synchronous stands now
         self._failed = ""  # why the last group failed
+        self._checkpoint_failed = False
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self.on_commit: Callable[[], None] = lambda: None
         """Called in the event loop after each commit, before any caller learns of it."""
+
+    @property
+    def failure(self) -> str:
+        """Why the disk takes nothing now; empty when it does. It is tried every second."""
+        return self._failed
 
     def start(self) -> None:
         """Begin to work."""
@@ -212,14 +221,20 @@ class Writer:
         try:
             await self._commit(group)
         except apsw.Error as error:
+            if not self._failed:  # once for as long as it lasts
+                log.error("storage_lost", reason=f"{type(error).__name__}: {error}", operations=len(group))
             self._failed = f"{type(error).__name__}: {error}"
-            log.error("storage_lost", reason=self._failed, operations=len(group))
             self._undo()
             for job in reversed(group):
                 if job.future is None:
                     self._kept.appendleft(job)
+            if not self._kept:
+                self._kept.append(_Job(_probe))
+                self._posted += 1
             self._give_up([job for job in group if job.future is not None])
         else:
+            if self._failed:
+                log.warning("storage_back", operations=len(group), waiting=len(self._kept))
             self._failed = ""
             self._resolve(group)
             await self._checkpoint()
@@ -254,8 +269,11 @@ class Writer:
         self._log_pages = 0
         try:
             await self._thread.run(self._connection.wal_checkpoint)
+            self._checkpoint_failed = False
         except DISK_ERRORS as error:
-            log.error("checkpoint_failed", error=repr(error))
+            if not self._checkpoint_failed:
+                log.error("checkpoint_failed", error=repr(error))
+            self._checkpoint_failed = True
 
     async def _begin(self) -> None:
         """Take the write lock; wait for another process without blocking the event loop."""
@@ -317,3 +335,7 @@ class Writer:
                 self._kept.append(job)
             elif not job.future.done():
                 job.future.set_exception(StorageLost(self._failed))
+
+
+def _probe(connection: apsw.Connection) -> None:
+    connection.execute(PROBE)
