@@ -75,6 +75,25 @@ ANSWERS_BUT_MAY_BE_CANCELLED = answers_after(50)
 """The server may die between the answer and its ACK; its successor then ends the leg by CANCEL and BYE."""
 
 
+def test_a_second_sigterm_ends_live_calls_at_once(tmp_path: Path, far_end: FarEnd) -> None:
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    with Server(folder, OFFHOOK_DRAIN_S="600") as node:
+        account = account_of(node)
+        first, second = far_end(ANSWERS), far_end(ANSWERS)
+        call_id = account.connect(create_extensions(account, first.uri, second.uri), "1002")
+        account.wait_for_time(call_id, "bridged")
+        node.ask_to_stop()
+        path = account.path("calls", call_id)
+        wait_for(lambda: not node.is_ready(), timeout_s=3, what="the drain to begin")
+        assert account.client.request("GET", path).data["state"] == "bridged"
+        node.ask_to_stop()
+        node.assert_stopped()
+        first.assert_clean()
+        second.assert_clean()
+        node.start()
+
+
 def kill_while_joined(node: Server, far_end: FarEnd) -> tuple[Account, str, str, list[Sipp]]:
     account = account_of(node)
     far_ends = [far_end(ANSWERS_BUT_MAY_BE_CANCELLED) for _ in range(2)]

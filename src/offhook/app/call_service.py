@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
+import msgspec
 import structlog
 
 from offhook.calls import Call, CallState
@@ -114,8 +115,12 @@ class LiveCall:
         return self.call.plan.call_id
 
     def view(self) -> CallView:
-        """Return the call as it stands."""
-        return view_of(self.call)
+        """Return the call as it stands; its outcome is told when it is stored, for a crash may change it."""
+        view = view_of(self.call)
+        if self.call.state is CallState.ENDED and not self._is_stored():
+            view.state = _STATE_WORDS[CallState.ENDING]
+            view.times = msgspec.structs.replace(view.times, ended=0.0)
+        return view
 
     def told(self) -> CallView:
         """Return the call as others may know it: a crash could still change an end that is not stored."""
@@ -478,7 +483,7 @@ class CallService:
             self._idle.set()
 
     async def _finish(self, live: LiveCall, fact: CallEnded) -> None:
-        view = live.view()
+        view = view_of(live.call)
         live.sequence += 1
         entry = JournalEntry(sequence=live.sequence, at=view.times.ended, fact=encode_fact(fact))
         events = self._channel_events.take(live.call, entry.at, fact)

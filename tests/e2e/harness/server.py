@@ -34,13 +34,14 @@ class Server:
         self.sip_port = free_port()
         self.api_key = secrets.token_hex(32)
         self.log = folder / "server.log"
+        self.data = folder / "data"
         self._media = range(first := free_block(media_ports), first + media_ports)
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("OFFHOOK_")} | {
             "OFFHOOK_HTTP_HOST": HOST,
             "OFFHOOK_HTTP_PORT": str(self.http_port),
             "OFFHOOK_SIP_HOST": HOST,
             "OFFHOOK_SIP_PORT": str(self.sip_port),
-            "OFFHOOK_DATA_DIR": str(folder / "data"),
+            "OFFHOOK_DATA_DIR": str(self.data),
             "OFFHOOK_MEDIA_PORTS": f"{self._media[0]}-{self._media[-1]}",
             "OFFHOOK_MASTER_API_KEY": self.api_key,
             "OFFHOOK_MASTER_REALM": "master.test",
@@ -76,7 +77,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: self._is_ready() or self._has_ended(), timeout_s=READY_S, what="/readyz")
+        wait_for(lambda: self.is_ready() or self._has_ended(), timeout_s=READY_S, what="/readyz")
         assert not self._has_ended(), f"the server ended at once:\n{self.log.read_text()}"
 
     def stop(self) -> None:
@@ -112,6 +113,11 @@ class Server:
         """Return the end of its log."""
         return "\n".join(line[:300] for line in self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._running().pid
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise RuntimeError("the server was not started")
@@ -120,7 +126,8 @@ class Server:
     def _has_ended(self) -> bool:
         return self._running().poll() is not None
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Tell whether it takes requests."""
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/readyz", timeout=1) as answer:
                 return bool(answer.status == 200)

@@ -334,6 +334,10 @@ def test_the_outcome_waits_for_a_disk_that_refuses_it(
             told = await service.get(ACCOUNT, live.call_id)
             assert told is not None
             assert (told.state, told.times.ended) == ("ending", 0.0)
+            await asyncio.sleep(0.005)
+            untold = await service.get(ACCOUNT, live.call_id)
+            assert untold is not None
+            assert (untold.state, untold.times.ended) == ("ending", 0.0)
             assert (await live.ended()).ending is not None
             stored = await store.journal.call(ACCOUNT, live.call_id)
             assert stored is not None
@@ -365,7 +369,13 @@ def test_a_calendar_that_jumps_changes_no_duration_and_no_timer(tmp_path: Path, 
             assert service.count() == 1
             engine.report(LegEnded("b", "NORMAL_CLEARING", 200, by_peer=True))
             times = (await live.ended()).times
-            in_order = [times.accepted, times.first_answered, times.second_ringing, times.bridged, times.ended]
+            in_order = [
+                times.accepted,
+                times.first_answered,
+                times.second_ringing,
+                times.bridged,
+                times.ended,
+            ]
             assert in_order == sorted(in_order)
             assert 0.04 < times.ended - times.bridged < 5.0
 
@@ -377,7 +387,9 @@ def test_a_calendar_set_back_during_a_crash_keeps_the_order_of_entries(tmp_path:
         later = SystemClock().epoch() + 86_400.0
         store = await SqliteStore.open(tmp_path / "offhook.sqlite")
         await store.journal.accept(two_party_plan(), later)
-        store.journal.append("c2c-test", 1, later + 1.0, encode_fact(LegDialed("a", "first", "extension", "")))
+        store.journal.append(
+            "c2c-test", 1, later + 1.0, encode_fact(LegDialed("a", "first", "extension", ""))
+        )
         await store.close()
         async with given_service(tmp_path) as (service, _):
             view = await outcome_of(service)
