@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
-import msgspec
 import structlog
 
 from offhook.calls import Call, CallState
