@@ -75,6 +75,14 @@ def test_a_busy_node_stays_below_its_budget_per_standing_call() -> None:
     assert KEPT_BYTES_MAX / 10_000 < 4_000
 
 
+def test_any_spelling_of_call_id_is_found() -> None:
+    trace = SipTrace()
+    trace.follow("a")
+    for name in ("Call-ID: ", "Call-ID:\t", "call-id : ", "i:", "CALL-ID:   "):
+        trace.note(f"BYE sip:x SIP/2.0\r\n{name}a \r\nX: y\r\n\r\n".encode(), FLOW, 1.0, outgoing=True)
+    assert len(trace.lines("a")) == 5
+
+
 def test_words_for_odd_messages() -> None:
     assert summary_of(b"SIP/2.0 200 OK\r\n\r\n") == "200 OK (?)"
     assert summary_of(b"\xff\xfe sip:x SIP/2.0\r\n\r\n") == "��"

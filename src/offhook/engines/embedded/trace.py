@@ -24,6 +24,7 @@ LEGS_MAX: Final = 20_000
 RECORDS_MAX: Final = 100
 """Per leg. A call has about ten; a peer that repeats itself pushes out the oldest."""
 
+_USUAL: Final = b"\r\nCall-ID: "
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,200})", re.IGNORECASE)
 _CSEQ_METHOD: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*\d{1,10}[ \t]+([A-Za-z]{1,20})", re.IGNORECASE)
 
@@ -64,10 +65,7 @@ class SipTrace:
 
     def note(self, data: bytes, flow: Flow, at: float, *, outgoing: bool) -> None:
         """Take one message off or onto the wire; at is Unix seconds."""
-        found = _CALL_ID.search(data)
-        if found is None:
-            return
-        leg = self._legs.get(found[1].decode("ascii", "replace").rstrip())
+        leg = self._legs.get(_call_id(data))
         if leg is not None:
             self._keep(leg, (at, outgoing, data, flow))
 
@@ -100,6 +98,16 @@ class SipTrace:
             leg.owed -= 1
         else:
             del leg.records[0]
+
+
+def _call_id(data: bytes) -> str:
+    """Return the Call-ID, empty if there is none: found at once if it is written as we and most phones do."""
+    begin = data.find(_USUAL)
+    if begin >= 0:
+        begin += len(_USUAL)
+        return data[begin : data.find(b"\r\n", begin)].decode("ascii", "replace").strip()
+    found = _CALL_ID.search(data)
+    return found[1].decode("ascii", "replace").strip() if found is not None else ""
 
 
 def _line(record: Record) -> TraceLine:
