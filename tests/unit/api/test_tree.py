@@ -48,12 +48,12 @@ def test_search_finds_by_beginning(node: ApiNode, acme: TestAccount) -> None:
         node.given_account(name, below=acme.id)
         acme.created("devices", {"name": name})
     names = lambda query: [i["name"] for i in node.get(f"{acme.base}/search?{query}").data]  # noqa: E731
-    assert names("t=account&q=ALP") == ["Alpha", "Alpine"]
-    assert names("t=device&q=al&page_size=1") == ["Alpha"]
-    assert names("t=account&v=realm&q=zz") == []
-    other = node.get(f"/v2/search?t=account&v=id&q={acme.id[:6]}").data
+    assert names("t=account&v=ALP") == ["Alpha", "Alpine"]
+    assert names("t=device&v=al&page_size=1") == ["Alpha"]
+    assert names("t=account&q=realm&v=zz") == []
+    other = node.get(f"/v2/search?t=account&q=id&v={acme.id[:6]}").data
     assert [item["id"] for item in other] == [acme.id]
-    for query, field in (("q=a", "t"), ("t=device", "q"), ("t=device&q=a&v=color", "v"), ("t=x&q=a", "t")):
+    for query, field in (("v=a", "t"), ("t=device", "v"), ("t=device&v=a&q=color", "q"), ("t=x&v=a", "t")):
         refused = node.get(f"{acme.base}/search?{query}")
         assert (refused.status, list(refused.data)) == (400, [field])
 

@@ -21,7 +21,7 @@ QUERY_MAX: Final = 128
 
 
 class SearchEndpoints:
-    """`/search?t=type&v=view&q=beginning`."""
+    """`/search?t=type&q=view&v=beginning`."""
 
     def __init__(self, services: ApiServices) -> None:
         self._services = services
@@ -43,10 +43,10 @@ class SearchEndpoints:
 
     async def _search(self, request: Request, account_id: str) -> Reply:
         type = _choice(request, "t", TYPES, "")
-        view = _choice(request, "v", VIEWS, "name")
-        query = request.query.get("q", "")[:QUERY_MAX].lower()
+        view = _choice(request, "q", VIEWS, "name")
+        query = request.query.get("v", "")[:QUERY_MAX].lower()
         if not query:
-            raise field_fault("q", "required", "Field is required but missing", value="q")
+            raise field_fault("v", "required", "Field is required but missing", value="v")
         kind = DESCENDANTS if type == "account" else list_kind(type)
         if view == "name":
             request.query["start_key"] = request.query.get("start_key") or query
