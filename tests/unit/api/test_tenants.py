@@ -69,6 +69,8 @@ class Tenants:
         nouns = ("users", "devices", "callflows", "resources", "clicktocall", "registrations", "children",
                  "api_key")  # fmt: skip
         lists = [self.node.get(f"{base}/{noun}").data for noun in nouns]
+        for phone in lists[nouns.index("registrations")]:
+            del phone["expires"]  # counts the seconds
         item = self.node.get(f"{base}/devices/{self.device}").data
         channels = [leg["uuid"] for leg in self.node.get(f"{base}/channels").data]
         history = self.node.get(f"{base}/clicktocall/{self.button}/history").data

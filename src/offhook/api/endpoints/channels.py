@@ -99,8 +99,10 @@ class ChannelEndpoints:
         if media and not await self._services.documents.may_play(request.account_id, media):
             raise field_fault("data.media", "not_found", "there is no such media", cause=media[:100])
         if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media or str(default)):
-            raise _not_bridged() if leg.state is not LegState.JOINED else plain(
-                400, "invalid data", "the media of this call does not pass through this server"
+            raise (
+                _not_bridged()
+                if leg.state is not LegState.JOINED
+                else plain(400, "invalid data", "the media of this call does not pass through this server")
             )
 
     def _unhold(self, view: CallView, leg: Leg) -> None:
