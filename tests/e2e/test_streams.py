@@ -117,6 +117,32 @@ def test_a_stream_goes_on_after_a_crash(tmp_path: Path, far_end: FarEnd) -> None
 
 
 @pytest.mark.needs("sipp")
+def test_a_server_that_stops_tells_how_it_ended_the_calls(tmp_path: Path, far_end: FarEnd) -> None:
+    node = Server(tmp_path, OFFHOOK_DRAIN_S="0.2")
+    node.start()
+    try:
+        client = KazooClient(node.host, node.http_port)
+        client.login(node.api_key)
+        account = client.create_account("Acme", "acme.test")
+        uri = f"ws://{node.host}:{node.http_port}/websocket"
+        with KazooSocket(uri, client.token) as socket:
+            socket.subscribe(account.id, "call.CHANNEL_DESTROY.*")
+            call_id, token, ends = given_visitors_call(account, far_end)
+            account.wait_for_time(call_id, "bridged")
+            with source(node, account, call_id, token) as stream:
+                node.ask_to_stop()
+                last = list(stream)[-1].data
+            final = socket.events_until_final()[-1]["data"]
+        for told in (last, final):
+            assert (told["outcome"], told["by"]) == ("connected", "platform")
+        node.assert_stopped()
+        for end in ends:
+            end.assert_clean()
+    finally:
+        node.kill()
+
+
+@pytest.mark.needs("sipp")
 def test_websockets_on_both_ports_tell_a_call(
     server: ListeningServer, account: Account, far_end: FarEnd
 ) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from offhook.api import ApiSettings
 from offhook.api import websocket as websocket_module
@@ -287,8 +289,8 @@ def test_more_requests_than_the_rate_get_errors(given_limited: ApiNode) -> None:
 
 @pytest.fixture
 def given_limited(tmp_path: Path) -> Iterator[ApiNode]:
-    settings = ApiSettings(rate_bucket=40, rate_refill_per_s=100.0, websockets_per_address=2)
-    node = ApiNode(tmp_path, settings=settings)
+    limited = ApiSettings(rate_bucket=40, rate_refill_per_s=100.0, websockets_per_address=2)
+    node = ApiNode(tmp_path, settings=limited)
     yield node
     node.stop()
 
@@ -357,3 +359,37 @@ def test_a_call_nobody_listens_to_builds_no_event(acme: TestAccount) -> None:
     plan = acme.node.run(acme.node.calls.get(acme.id, call_id)).plan  # type: ignore[union-attr]
     assert not acme.node.services.live_events.wants_calls_of(plan)
     acme.node.run(asyncio.sleep(0))
+
+
+WORDS = (
+    "action",
+    "data",
+    "auth_token",
+    "request_id",
+    "account_id",
+    "binding",
+    "bindings",
+    "name",
+    "metadata",
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8)
+    | st.sampled_from(("subscribe", "unsubscribe", "ping", "*", "call.*.*", "object.*.*")),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.sampled_from(WORDS), below, max_size=5),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(frame=st.dictionaries(st.sampled_from(WORDS), values, max_size=6), logged_in=st.booleans())
+def test_every_frame_gets_exactly_one_reply(
+    node: ApiNode, opened: Open, frame: dict[str, Any], logged_in: bool
+) -> None:
+    socket = opened(node.token if logged_in else "")
+    if logged_in:
+        frame = {**frame, "auth_token": socket.token}
+    reply = socket.ask(frame)
+    assert reply["status"] in ("success", "error")
+    assert socket.action("ping")["status"] == ("success" if logged_in else "error")
+    assert len(socket.replies) == 2
+    assert socket.closing is None
