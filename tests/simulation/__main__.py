@@ -69,6 +69,8 @@ def run_many(seeds: list[int], processes: int) -> int:
     with multiprocessing.Pool(processes, initializer=_collect_seldom) as pool:
         for seed, statistics, fault in pool.imap_unordered(run_world, seeds, chunksize=4):
             total += statistics
+            if total["worlds"] % PROGRESS == 0:
+                print(f"{total['worlds']} of {len(seeds)} worlds hold", file=sys.stderr, flush=True)
             if fault:
                 broken.append(seed)
                 print(f"seed {seed}: {fault}", flush=True)
@@ -78,6 +80,9 @@ def run_many(seeds: list[int], processes: int) -> int:
         print(f"replay: python -m tests.simulation --seed {seed}")
     return 1 if broken else 0
 
+
+PROGRESS = 500
+"""Worlds between two lines that say how far it is."""
 
 WORLDS_PER_COLLECTION = 16
 """A world leaves 5 MB of cycles; looking for them all the time costs a fifth of the run."""

@@ -55,6 +55,8 @@ class Script(msgspec.Struct, kw_only=True):
     reinvites_after: float | None = None
     """A re-INVITE so long after the 200."""
     refuses_reinvites: bool = False
+    forks: bool = False
+    """A second phone behind the same proxy answers too, with a tag of its own."""
     ignores_cancel: bool = False
     """Says 200 to a CANCEL and goes on as if it had not come."""
     babbles: str = ""
@@ -82,10 +84,32 @@ class FarEnd:
     """One far end. What it saw is in the attributes; times are virtual seconds, None = never."""
 
     __slots__ = (
-        "_heard_by", "_timer_due", "acked_at", "address", "agenda", "answered_at", "bye_sent",
-        "byes_received", "cancelled", "codes", "core", "dialog", "ends", "hears", "invited_at", "leg_id",
-        "network", "offered", "on_invited", "ringing", "script", "transaction", "was_heard",
-    )  # fmt: skip
+        "_heard_by",
+        "_timer_due",
+        "acked_at",
+        "address",
+        "agenda",
+        "answered_at",
+        "bye_sent",
+        "byes_received",
+        "cancelled",
+        "codes",
+        "core",
+        "dialog",
+        "ends",
+        "fork_acked",
+        "fork_over",
+        "hears",
+        "invited_at",
+        "leg_id",
+        "network",
+        "offered",
+        "on_invited",
+        "ringing",
+        "script",
+        "transaction",
+        "was_heard",
+    )
 
     def __init__(self, address: Address, script: Script, *, network: Network, random: Random) -> None:
         self.address = address
@@ -108,6 +132,8 @@ class FarEnd:
         self.byes_received = 0
         self.ends = 0
         """How often its dialog ended."""
+        self.fork_acked = self.fork_over = False
+        """The second phone's answer was acknowledged; it was hung up."""
         self.dialog: Dialog | None = None
         self.transaction: ServerTransaction | None = None
         self.ringing = False
@@ -160,6 +186,9 @@ class FarEnd:
             found = _CALL_ID.search(data)
             self.leg_id = found[1].decode() if found else ""
             self.on_invited(self)
+        if FORK_MARK in data:
+            self._receive_as_fork(data, flow)
+            return
         if self.script.babbles and data.startswith(b"INVITE ") and self.answered_at is None:
             self._send_raw(babble(self.script.babbles, data), flow)
         if self.script.ignores_cancel and data.startswith(b"CANCEL "):
@@ -274,9 +303,30 @@ class FarEnd:
             self.dialog, self.answered_at = dialog, now
             if script.hangs_up_after is not None:
                 self.agenda.after(script.hangs_up_after, self.hang_up)
+            if script.forks:
+                self.agenda.after(0.01, self._answer_as_fork, transaction, 0.5)
             if script.reinvites_after is not None:
                 self.agenda.after(script.reinvites_after, self._reinvite)
         self.settle()
+
+    def _answer_as_fork(self, transaction: ServerTransaction, pause: float) -> None:
+        """Answer as the second phone, and repeat that for a while until somebody hears it."""
+        if self.fork_acked or self.fork_over or pause > FORK_GIVES_UP_S:
+            return
+        answer = response_to(transaction.request, 200, to_tag=FORK_TAG)
+        answer.headers.add("Contact", f"<sip:second@{self.address[0]}:{self.address[1]}>")
+        answer.headers.add("Content-Type", "application/sdp")
+        answer.body = self._sdp()
+        self._send_raw(serialize(answer), transaction.flow)
+        self.agenda.after(pause, self._answer_as_fork, transaction, 2 * pause)
+
+    def _receive_as_fork(self, data: bytes, flow: Flow) -> None:
+        self.fork_acked = True  # an ACK, or a BYE that overtook it
+        if data.startswith(b"BYE "):
+            self.fork_over = True
+            request = parse_message(data)
+            assert isinstance(request, Request)
+            self._send_raw(serialize(response_to(request, 200)), flow)
 
     def _on_reinvite(self, event: RequestReceived, now: float) -> None:
         if self.script.refuses_reinvites:
@@ -314,6 +364,10 @@ class FarEnd:
         media = "video 4002 RTP/AVP 99" if kind == "video" else f"audio {MEDIA_PORT} RTP/AVP {types}"
         return (f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm={media}\r\n").encode()
 
+
+FORK_TAG: Final = "f0rk"
+FORK_MARK: Final = b">;tag=" + FORK_TAG.encode()
+FORK_GIVES_UP_S: Final = 8.0
 
 NONSENSE_TAG: Final = "x0x0"
 TALKS_NONSENSE: Final = NONSENSE_TAG.encode()

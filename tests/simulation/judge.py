@@ -214,9 +214,10 @@ def _party_plan(plan: CallPlan, party: Party) -> PartyPlan:
 def orphans(record: CallRecord) -> list[FarEnd]:
     """Return the far ends where a leg stands although the call is over.
 
-    Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, and
-    those that spoilt their own TCP connection. Nor is a crash while the disk refuses: answers that could not
-    be stored were acknowledged all the same (docs/topics/recovery.md).
+    Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, those
+    that spoilt their own TCP connection, and forks, whose surplus answer has an end of its own.
+    Nor is a crash while the disk refuses: answers that could not be stored were acknowledged all the same
+    (docs/topics/recovery.md).
     """
     if record.had_crash and record.lost_disk:
         return []
@@ -227,6 +228,7 @@ def orphans(record: CallRecord) -> list[FarEnd]:
         and far_end.was_heard
         and not far_end.script.is_lost
         and not far_end.script.ignores_cancel
+        and not far_end.script.forks
         and not (far_end.script.babbles and far_end.script.tcp)
     ]
 

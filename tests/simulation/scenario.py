@@ -129,6 +129,7 @@ class Casting:
             "hangs_up_after": dice.choice((None, 0.0, dice.uniform(0, 2), dice.uniform(0, 30))),
             "reinvites_after": dice.uniform(0, 10) if dice.random() < 0.15 else None,
             "refuses_reinvites": dice.random() < 0.2,
+            "forks": dice.random() < 0.05,
         }
 
     def _strangeness(self) -> dict[str, object]:

@@ -408,6 +408,8 @@ class World:
                 if record.had_crash:
                     far_end.hang_up()
                     continue
+                if far_end.fork_acked and not far_end.fork_over:
+                    raise WorldBroken(f"a fork is left at {far_end.address[0]}", call_id)
                 if far_end.is_held or not far_end.core.is_idle:
                     raise WorldBroken(f"a leg is left at {far_end.address[0]}", call_id)
                 self.statistics["legs"] += far_end.invited_at is not None
