@@ -180,9 +180,11 @@ class ChannelEvents:
         elif tally is None:
             tally = self._tallies[plan.call_id] = ChannelTally()
         milestones = tally.take(at, fact)
-        if not milestones or not any(is_wanted(plan) for is_wanted in self._wanted):
-            return ()
-        return [channel_event(call, milestone, node=self._node) for milestone in milestones]
+        if milestones:
+            for is_wanted in self._wanted:
+                if is_wanted(plan):
+                    return [channel_event(call, milestone, node=self._node) for milestone in milestones]
+        return ()
 
     def resume(self, call_id: str, facts: Iterable[tuple[float, Fact]]) -> None:
         """Count what is known of an open call of the process before. The call must get its CallEnded."""

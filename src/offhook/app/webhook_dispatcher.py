@@ -16,16 +16,14 @@ from offhook.kernel import Clock, Timer
 from .errors import StorageLost
 from .outbox import DueLane, Outbox
 from .ports import Timers
-from .webhook_lanes import LaneSender, ReceiverHealth
+from .webhook_lanes import LANES_WHILE_FAILING, LaneSender, ReceiverHealth
 from .webhooks import Subscriptions, WebhookOutbox
 
 _log = structlog.get_logger("offhook.webhooks")
 
-LANES_PER_HOOK: Final = 8
-"""Calls whose events go to one receiver at the same time."""
-
-LANES_WHILE_FAILING: Final = 2
-"""Of a receiver whose latest answer was none: it must not be hit harder than it takes to see it is back."""
+LANES_TAKEN: Final = 32
+"""Calls of one hook that are taken up at once. More than are sent at the same time: each look into the store
+waits for a flush of the disk."""
 
 ROWS_PER_LANE: Final = 8
 """Rows a lane takes into memory at once; so many at most are sent twice after kill -9."""
@@ -177,8 +175,9 @@ class WebhookDispatcher:
         health = self._health.setdefault(hook_id, ReceiverHealth())
         if now < health.paused_until:
             return health.paused_until
-        room = (LANES_WHILE_FAILING if health.is_failing else LANES_PER_HOOK) - len(worker.busy)
-        if room <= 0:
+        most = LANES_WHILE_FAILING if health.is_failing else LANES_TAKEN
+        room = most - len(worker.busy)
+        if room <= most // 2:
             return None
         # As they are now: the rows of a lane that ends meanwhile are settled after this is read.
         busy = frozenset(worker.busy)

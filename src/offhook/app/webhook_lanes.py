@@ -34,6 +34,12 @@ _log = structlog.get_logger("offhook.webhooks")
 REQUESTS_MAX: Final = 512
 """Requests under way on this node: each may hold a socket and some 20 KB for 10 s."""
 
+LANES_PER_HOOK: Final = 8
+"""Calls whose events go to one receiver at the same time."""
+
+LANES_WHILE_FAILING: Final = 2
+"""To a receiver whose latest answer was none: enough to see that it is back."""
+
 ATTEMPTS_KEPT: Final = 1_000
 """Per webhook, 4 KB each. A hook that fails is stopped at six a minute, so these cover it."""
 
@@ -47,13 +53,20 @@ DISABLE_TRIES: Final = 3
 class ReceiverHealth:
     """What is known of a receiver."""
 
-    __slots__ = ("failures", "is_failing", "paused_until")
+    __slots__ = ("at_work", "failures", "gate", "is_failing", "paused_until")
 
     def __init__(self) -> None:
+        self.gate = asyncio.Semaphore(LANES_PER_HOOK)
+        self.at_work = 0
+        """Lanes that send to it now."""
         self.failures = FailureCount()
         self.is_failing = False
         self.paused_until = 0.0
         """It has asked to be left in peace until then (Unix seconds)."""
+
+    def takes_another(self, now: float) -> bool:
+        """Tell whether one more lane may be sent to it now."""
+        return now >= self.paused_until and not (self.is_failing and self.at_work >= LANES_WHILE_FAILING)
 
 
 class _Progress:
@@ -102,7 +115,20 @@ class LaneSender:
         await self._sender.close()
 
     async def send(self, hook_id: str, lane: DueLane, health: ReceiverHealth) -> None:
-        """Send the rows of a lane until one has to wait. Never raises."""
+        """Send the rows of a lane until one has to wait. Never raises.
+
+        None if the receiver has begun to fail meanwhile: the lane stays due.
+        """
+        async with health.gate:
+            if not health.takes_another(self._clock.epoch()):
+                return
+            health.at_work += 1
+            try:
+                await self._send_lane(hook_id, lane, health)
+            finally:
+                health.at_work -= 1
+
+    async def _send_lane(self, hook_id: str, lane: DueLane, health: ReceiverHealth) -> None:
         progress = _Progress(lane.attempts)
         try:
             again_at = await self._send_rows(hook_id, lane, progress, health)

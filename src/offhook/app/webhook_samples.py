@@ -5,7 +5,15 @@ from typing import Final
 
 from offhook.calls import Call
 from offhook.calls.call import Output
-from offhook.calls.events import Fact, LegAnswered, LegEnded, LegRinging, LegsJoined
+from offhook.calls.events import (
+    Fact,
+    HoldRequested,
+    LegAnswered,
+    LegEnded,
+    LegRinging,
+    LegsJoined,
+    UnholdRequested,
+)
 from offhook.calls.model import CallPlan, EndpointKind, EndpointPlan, PartyPlan, RingStep, Side
 from offhook.directory.model import Json
 
@@ -27,7 +35,9 @@ _HAPPENINGS: Final = (
     (0.5, LegRinging(SECOND)),
     (4.0, LegAnswered(SECOND)),
     (0.1, LegsJoined(CALL, SECOND)),
-    (42.0, LegEnded(SECOND, "NORMAL_CLEARING", 200, "OK", by_peer=True)),
+    (10.0, HoldRequested(CALL)),
+    (5.0, UnholdRequested(CALL)),
+    (27.0, LegEnded(SECOND, "NORMAL_CLEARING", 200, "OK", by_peer=True)),
     (0.1, LegEnded(CALL, "NORMAL_CLEARING", 200, "OK")),
 )
 """Seconds after the step before, and what an engine reports."""
@@ -36,6 +46,8 @@ HOOKS: Final[tuple[tuple[str, str, str], ...]] = (
     ("channel_create", "Channel Create", "A leg of a call is being rung"),
     ("channel_answer", "Channel Answer", "A leg was answered"),
     ("channel_bridge", "Channel Bridge", "Two legs can hear each other"),
+    ("channel_hold", "Channel Hold", "A joined leg was put on hold"),
+    ("channel_unhold", "Channel Unhold", "A leg on hold was taken back"),
     ("channel_destroy", "Channel Destroy", "A leg is over; the last one of a call carries its outcome"),
     ("object", "Object", "A document was created, changed or deleted"),
     ("all", "All", "Every event"),

@@ -17,22 +17,16 @@ from offhook.delivery import (
 )
 from offhook.directory.keys import ANCESTOR, WEBHOOK
 from offhook.directory.model import Document, Json
+from offhook.directory.schemas.webhooks import WEBHOOK_HOOKS
 from offhook.kernel import Clock, Random
 
-from .channel_events import ANSWER, BRIDGE, CREATE, DESTROY, ChannelEvent
+from .channel_events import BRIDGE, DESTROY, ChannelEvent
 from .outbox import Outbox
 from .ports import Documents
 
 _log = structlog.get_logger("offhook.webhooks")
 
-HOOK_OF_EVENT: Final = {
-    CREATE: "channel_create",
-    ANSWER: "channel_answer",
-    BRIDGE: "channel_bridge",
-    DESTROY: "channel_destroy",
-}
-CALL_HOOKS: Final = frozenset(HOOK_OF_EVENT.values()) | {"all"}
-OBJECT_HOOKS: Final = frozenset({"object", "all"})
+CALL_HOOKS: Final = frozenset(WEBHOOK_HOOKS) - {"object"}
 
 ROWS_PER_HOOK_MAX: Final = 100_000
 """Events that wait for one receiver, 200 MB on the disk; further ones are lost to it, and that is logged."""
@@ -62,7 +56,7 @@ def call_payload(event: ChannelEvent) -> Json:
     """Return what a webhook says of a channel event: a part of the whole, in KAZOO's words."""
     data = event.data
     keys = _BASE + _MORE.get(event.name, ())
-    payload: Json = {"hook_event": HOOK_OF_EVENT[event.name]}
+    payload: Json = {"hook_event": event.name.lower()}
     payload.update((key, data[key]) for key in keys if key in data)
     payload.setdefault("is_internal_leg", event.is_internal_leg)
     return payload
@@ -211,7 +205,7 @@ class WebhookOutbox:
         return [row for event in events for row in self._rows_of_event(event)]
 
     def _rows_of_event(self, event: ChannelEvent) -> Iterable[OutboxRow]:
-        name = HOOK_OF_EVENT[event.name]
+        name = event.name.lower()
         hooks = [
             hook
             for hook in self._subscriptions.of_account(event.account_id)

@@ -132,7 +132,8 @@ def test_what_is_wrong_is_named(
 def test_what_there_is_to_ask_for_needs_no_token(node: ApiNode) -> None:
     available = {item["id"]: item for item in node.get("/v2/webhooks", token="").data}
     assert set(available) == {
-        "channel_create", "channel_answer", "channel_bridge", "channel_destroy", "object", "all",
+        "channel_create", "channel_answer", "channel_bridge", "channel_hold", "channel_unhold",
+        "channel_destroy", "object", "all",
     }  # fmt: skip
     assert "doc_created" in available["object"]["modifiers"]["action"]["items"]
     names = node.get("/v2/webhooks/samples", token="").data
@@ -416,10 +417,29 @@ def test_attempts_are_paged(node: ApiNode, acme: TestAccount) -> None:
     node.receivers.answers[URI] = [Reception(status=400)]
     for name in ("a", "b", "c"):
         acme.created("devices", {"name": name})
-        settle(node, 0.05)
+    received(node, 3)
+    settle(node)
     path = f"{acme.base}/webhooks/{hook['id']}/attempts"
     page = node.get(f"{path}?page_size=2").json
     rest = node.get(f"{path}?page_size=2&start_key={page['next_start_key']}").json
     assert [len(page["data"]), len(rest["data"])] == [2, 1]
     assert node.get(f"{path}?start_key=nonsense!").status == 400
     assert node.get(f"{acme.base}/webhooks/{'0' * 32}/attempts").status == 404
+
+
+def test_hold_is_told_and_leaves_no_gap(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    given_hook(acme)
+    settle(node)
+    node.receivers.requests.clear()
+    call_id = given_call(acme)
+    settle(node)
+    [leg, _] = node.get(f"{acme.base}/channels").data
+    for module in ("hold", "unhold"):
+        answer = node.put(f"{acme.base}/channels/{leg['uuid']}", {"module": module})
+        assert answer.status == 201, answer.body
+    settle(node)
+    node.delete(f"{acme.base}/calls/{call_id}")
+    told = [event for event in events(received(node, 11)) if "hook_event" in event]
+    assert [event["sequence"] for event in told] == list(range(1, 11))
+    assert [event["hook_event"] for event in told][6:8] == ["channel_hold", "channel_unhold"]

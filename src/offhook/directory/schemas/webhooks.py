@@ -9,6 +9,8 @@ WEBHOOK_HOOKS: Final = (
     "channel_create",
     "channel_answer",
     "channel_bridge",
+    "channel_hold",
+    "channel_unhold",
     "channel_destroy",
     "object",
     "all",
