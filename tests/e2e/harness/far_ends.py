@@ -44,7 +44,12 @@ TIMER_B_MS: Final = 32_000
 TRYING_FOR_EVER: Final = scenario(
     "says that it tries, and no more", receive_invite(), answer_invite(100, "Trying"), *END_BY_CANCEL
 )
-SILENT: Final = scenario("says nothing at all", receive_invite(), pause(TIMER_B_MS + 1000))
+SILENT: Final = scenario(
+    "says nothing at all, not even to the CANCEL when it is given up",
+    receive_invite(),
+    receive("CANCEL", within_ms=TIMER_B_MS + 2000, otherwise="over"),
+    label("over"),
+)
 
 EARLY_MEDIA: Final = scenario(
     "plays an announcement before it answers",
