@@ -54,19 +54,16 @@ _REJECTED_CODES: Final = frozenset({603, 403})
 _UNREACHABLE_CODES: Final = frozenset({404, 410, 484, 485, 604})
 
 
-def judge(
-    stored: CallOnDisk, record: CallRecord, live: Call | None, joined: set[frozenset[int]], *, steady: bool
-) -> Ending:
+def judge(stored: CallOnDisk, record: CallRecord, live: Call | None, joined: set[frozenset[int]]) -> Ending:
     """Return the ending if everything about it holds. Raises WorldBroken.
 
-    live is the machine that executed it; None if a later process settled it. steady: nobody set the clock.
+    live is the machine that executed it; None if a later process settled it.
     """
     facts = [decode_fact(entry.fact) for entry in stored.entries]
     ending = _check_facts(facts, record)
     if live is not None:
         _check_replay(stored, live, facts)
-    if steady:
-        _check_times(stored.entries, stored.accepted_at)
+    _check_times(stored.entries, stored.accepted_at)
     _check_ending(ending, facts, record, joined)
     return ending
 

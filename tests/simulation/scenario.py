@@ -87,7 +87,7 @@ SCENARIOS: Final = (
     Scenario(name="restarts", conditions=BAD, restarts=3, crashes=1, pace_s=0.6),
     Scenario(name="the relay dies", conditions=GOOD, relay_deaths=4),
     Scenario(name="the disk refuses", conditions=GOOD, disk_troubles=3, crashes=1, pace_s=0.6),
-    Scenario(name="the clock is set", conditions=GOOD, clock_jumps=6),
+    Scenario(name="the clock is set", conditions=GOOD, clock_jumps=6, crashes=2, pace_s=0.6),
 )
 
 

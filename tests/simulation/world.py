@@ -346,7 +346,7 @@ class World:
         record.finals += 1
         live = self.node.live_call(call_id) if self.node is not None else None
         try:
-            ending = judge(stored, record, live, self.joined, steady=not self.scenario.clock_jumps)
+            ending = judge(stored, record, live, self.joined)
             self._check_no_orphan(record, over_tcp=False)
             if self.scenario.is_calm:
                 self._check_foretold(ending, record)
