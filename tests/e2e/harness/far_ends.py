@@ -226,6 +226,47 @@ def answers_after(ring_ms: int) -> Scenario:
     )
 
 
+def hangs_up_while_hung_up(after_ms: int) -> Scenario:
+    """Picks up at once and puts the phone down after a while; a BYE may come before that, or cross it."""
+    said_481 = '<recv response="481" optional="true" next="over"/>'
+    return scenario(
+        f"hangs up after {after_ms} ms unless it is hung up",
+        receive_invite(),
+        RING,
+        receive("CANCEL", optional="global", within_ms=1, otherwise="pick_up", then="cancelled"),
+        receive("CANCEL", then="cancelled"),
+        label("pick_up"),
+        ANSWER,
+        receive("CANCEL", optional="true", then="crossed_answer"),
+        receive("ACK", then="talking"),
+        label("crossed_answer"),
+        answer_last(),
+        receive("ACK"),
+        label("talking"),
+        receive("BYE", optional="global", within_ms=after_ms, otherwise="hang_up", then="hung_up"),
+        receive("BYE", then="hung_up"),
+        label("hang_up"),
+        hang_up(),
+        receive("BYE", optional="true", then="crossed"),
+        said_481,
+        receive_response(200),
+        go_to("over"),
+        label("crossed"),
+        answer_last(),
+        said_481,
+        receive_response(200),
+        go_to("over"),
+        label("cancelled"),
+        answer_last(),
+        answer_invite(487, "Request Terminated"),
+        receive("ACK"),
+        go_to("over"),
+        label("hung_up"),
+        answer_last(),
+        label("over"),
+    )
+
+
 LIVES_THROUGH_CRASHES: Final = scenario(
     "answers after a while, and meets a server that dies at any instant and comes back",
     # of a leg that is over here, or never was: the server's successor cannot know
