@@ -49,7 +49,10 @@ def _announce(node: Node, settings: Settings) -> None:
     master = node.master
     if master.created:
         print(f"master account  {master.account_id}")
-        print(f"API key         {master.api_key}   (shown once; keep it)")
+        given = "the one in OFFHOOK_MASTER_API_KEY"
+        print(
+            f"API key         {given if settings.master_api_key else master.api_key + '   (shown once; keep it)'}"
+        )
     host, port = node.http_address
     print(f"API             http://{host}:{port}/v2/")
     print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP)", flush=True)
