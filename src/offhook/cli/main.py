@@ -10,6 +10,8 @@ from cyclopts import App, Parameter
 from offhook import __version__
 from offhook.settings import CONFIG_VARIABLE, Settings, SettingsInvalid, load_settings, masked
 
+from .client_commands import call, conform, explain, tail
+
 app = App(
     name="offhook",
     help="Puts two people on a phone call from one HTTP request, and tells the truth about it.",
@@ -17,6 +19,8 @@ app = App(
 )
 config = App(name="config", help="Check and show the settings.")
 app.command(config)
+for command in (call, explain, tail, conform):
+    app.command(command)
 
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="TOML file with settings; OFFHOOK_CONFIG names it too.")

@@ -1,0 +1,56 @@
+"""The whole kit, from login to the removal of what it made."""
+
+import secrets
+from collections.abc import Callable
+
+from offhook.client import ApiClient
+
+from . import calls, documents, logins, others
+from .kit import Kit, Row
+
+SEQUENCES: tuple[Callable[[Kit], None], ...] = (
+    logins.logins,
+    logins.tokens,
+    logins.envelope,
+    logins.errors,
+    documents.accounts,
+    documents.documents,
+    documents.uniqueness,
+    documents.lists,
+    calls.buttons,
+    calls.quickcalls,
+    calls.records,
+    others.webhooks,
+    others.websockets,
+    others.settings_of_accounts,
+    others.media,
+)
+
+
+def run_kit(target: str, api_key: str, *, show: Callable[[Row], None] = lambda row: None) -> list[Row]:
+    """Return a row for everything that was tried. Raises ApiUnreachable, ApiRefused if there is no login."""
+    kit = Kit(ApiClient(target).login(api_key), api_key)
+    kit.realm = f"conform-{secrets.token_hex(6)}.example.com"
+    created = kit.ask(
+        "PUT",
+        f"/v2/accounts/{kit.client.account_id}",
+        {"name": f"Conformance {kit.realm}", "realm": kit.realm},
+    )
+    if not kit.expect(
+        "accounts: PUT creates a child", created, 201, holds=lambda a: a.data["realm"] == kit.realm
+    ):
+        show(kit.rows[-1])
+        return kit.rows
+    kit.account_id = str(created.data["id"])
+    told = 0
+    try:
+        for sequence in SEQUENCES:
+            sequence(kit)
+            for row in kit.rows[told:]:
+                show(row)
+            told = len(kit.rows)
+    finally:
+        gone = kit.ask("DELETE", kit.base)
+    kit.expect("accounts: DELETE of all that was made", gone, 200)
+    show(kit.rows[-1])
+    return kit.rows
