@@ -95,6 +95,7 @@ def leg_item(leg: Leg) -> Json:
         "party": leg.party.value,
         "side": leg.side.value,
         "state": leg.state.value,
+        "is_on_hold": leg.is_held,
         "endpoint_id": endpoint.endpoint_id,
         "endpoint_type": endpoint.kind.value,
         "owner_id": endpoint.owner_id,
@@ -112,6 +113,7 @@ def visitor_leg_item(leg: Leg) -> Json:
         "party": leg.party.value,
         "side": leg.side.value,
         "state": leg.state.value,
+        "is_on_hold": leg.is_held,
         "times": _leg_times(leg),
     }
     return item | _leg_end(leg)

@@ -32,7 +32,7 @@ CALL_EVENTS: Final = (
     "PARK_RETRIEVED",
     "PARK_ABANDONED",
 )
-"""KAZOO's. Nothing is parked here, and far ends that hold are not told of: those bindings stay silent."""
+"""KAZOO's. Nothing is parked here: those bindings stay silent."""
 
 DOCUMENT_ACTIONS: Final = ("doc_created", "doc_edited", "doc_deleted")
 

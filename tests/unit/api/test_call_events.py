@@ -178,6 +178,17 @@ def test_a_slow_reader_is_cut(node: ApiNode, acme: TestAccount, monkeypatch: pyt
     assert node.run(ask())
 
 
+def test_holds_are_steps_of_a_call(node: ApiNode, acme: TestAccount) -> None:
+    call_id = pressed(acme).data["call_id"]
+    node.run(asyncio.sleep(0.05))
+    for module in ("hold", "unhold"):
+        answer = node.put(f"{acme.base}/channels/{call_id}", {"module": module, "data": {}})
+        assert answer.status == 201, answer.body
+    events = events_of(node.get(f"{acme.base}/calls/{call_id}/events"))
+    held = [json.loads(event["data"])["leg"] for event in events if event["event"] == "leg_held"]
+    assert [(leg["call_id"], leg["is_on_hold"]) for leg in held] == [(call_id, True), (call_id, False)]
+
+
 # --- the visitor's token ----------------------------------------------------------------------------
 
 
