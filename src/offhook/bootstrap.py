@@ -22,6 +22,7 @@ from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
+from offhook.app.recovery import PasswordRecovery, RecoverySettings
 from offhook.app.metrics import CallMetrics
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
@@ -47,6 +48,7 @@ from offhook.outbound import HttpWebhookSender
 from offhook.settings import Settings
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.user_agent import UserAgentCore
+from offhook.smtp import SmtpMailer
 from offhook.stores.media_files import MediaFolder
 from offhook.stores.sqlite import SchemaTooNew, SqliteStore
 from offhook.stores.sqlite.exclusive import StoreInUse, own_database
@@ -129,16 +131,27 @@ class Node:
             interaction_of=self.calls.interaction_of,
             max_duration_s=settings.max_duration_s,
         )
+        auth = Auth(
+            store,
+            clock=clock,
+            random=random,
+            secret=secret,
+            master_account_id=self.master.account_id,
+            token_ttl_s=settings.token_ttl_s,
+        )
+        recovery = PasswordRecovery(
+            store,
+            documents,
+            auth,
+            _mailer(settings),
+            RecoverySettings(hosts=settings.recovery_host_names),
+            clock=clock,
+            random=random,
+        )
+        self._closing.push_async_callback(recovery.stop)
         services = ApiServices(
             store=store,
-            auth=Auth(
-                store,
-                clock=clock,
-                random=random,
-                secret=secret,
-                master_account_id=self.master.account_id,
-                token_ttl_s=settings.token_ttl_s,
-            ),
+            auth=auth,
             documents=documents,
             accounts=Accounts(
                 store, documents, clock=clock, random=random, master_account_id=self.master.account_id
@@ -149,6 +162,7 @@ class Node:
             call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
             registrations=registrations,
+            recovery=recovery,
             media=MediaService(documents, MediaFolder(Path(settings.data_dir) / "media")),
             webhooks=WebhookService(
                 documents,
@@ -298,6 +312,19 @@ def _tell_websockets(channel_events: ChannelEvents, documents: DocumentService) 
     channel_events.listen(live_events.note_channel)
     documents.observe(live_events.note_document)
     return live_events
+
+
+def _mailer(settings: Settings) -> SmtpMailer | None:
+    if not settings.smtp_host:
+        return None
+    return SmtpMailer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.smtp_password,
+        sender=settings.mail_from,
+    )
 
 
 def _node_name() -> str:

@@ -69,6 +69,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Networks that webhooks may reach although they are not public, separated by commas; empty: none."""
     sip_uri_allow: str = ""
     """Hosts that a SIP URI contact may name, separated by commas; empty: none."""
+    smtp_host: str = ""
+    """Mail server for password recovery; empty: there is no recovery."""
+    smtp_port: Port = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: str = ""
+    mail_from: str = ""
+    """Address that mail comes from; needed with smtp_host."""
+    recovery_hosts: str = ""
+    """Hosts that a link to choose a new password may lead to, separated by commas; needed with smtp_host."""
     token_ttl_s: Annotated[int, Meta(ge=1)] = 3600
     rate_bucket: Count = 100
     """Tokens per address and account; 0 = no limit."""
@@ -111,6 +121,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return parse_networks(_words(self.webhook_allow))
 
     @property
+    def recovery_host_names(self) -> frozenset[str]:
+        """Return the hosts a recovery link may lead to, in lower case."""
+        return frozenset(_words(self.recovery_hosts))
+
+    @property
     def sip_uri_hosts(self) -> frozenset[str]:
         """Return the hosts a SIP URI contact may name, in lower case."""
         return frozenset(_words(self.sip_uri_allow))
@@ -120,7 +135,7 @@ _UNAVAILABLE: Final = {
     "sip_tls_port": "SIP over TLS is not in this version; leave it out",
     "nats_url": "several nodes over NATS are not in this version; leave it out",
 }
-_SECRET: Final = frozenset({"master_api_key"})
+_SECRET: Final = frozenset({"master_api_key", "smtp_password"})
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -183,6 +198,8 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_DATABASE_URL: only sqlite:///PATH is in this version")
     if settings.master_api_key and not re.fullmatch(r"[0-9a-f]{64}", settings.master_api_key):
         faults.append("OFFHOOK_MASTER_API_KEY: must be 64 lower-case hex digits")
+    if settings.smtp_host and not (settings.mail_from and settings.recovery_hosts):
+        faults.append("OFFHOOK_SMTP_HOST: needs OFFHOOK_MAIL_FROM and OFFHOOK_RECOVERY_HOSTS")
     if not _is_port_range(settings.media_ports):
         faults.append("OFFHOOK_MEDIA_PORTS: must be FIRST-LAST with room for at least 16 ports above 1023")
     if not settings.sip_digest_algorithms or not set(settings.sip_digest_algorithms) <= {"MD5", "SHA-256"}:

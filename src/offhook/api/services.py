@@ -12,6 +12,7 @@ from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
 from offhook.app.media import MediaService
+from offhook.app.recovery import PasswordRecovery
 from offhook.app.live_events import LiveEvents
 from offhook.app.ports import Calls, Registrations, Store
 from offhook.app.webhook_service import WebhookService
@@ -52,6 +53,7 @@ class ApiServices:
     open_sockets: OpenSockets = field(default_factory=OpenSockets)
     registrations: Registrations
     media: MediaService
+    recovery: PasswordRecovery
     webhooks: WebhookService
     clock: Clock
     random: Random

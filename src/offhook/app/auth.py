@@ -57,7 +57,7 @@ class Auth:
 
     async def user_login(self, data: Json, *, address: str) -> Login:
         """Log a user in by digest. Raises InvalidDocument, WrongCredentials, TooManyRequests."""
-        account = await self._selected_account(data)
+        account = await self.selected_account(data)
         name = account.id if account is not None else repr(_selectors(data))[:200]
         method = str(data.get("method", "md5"))
         user = await self._user_by_digest(account, method, str(data["credentials"]), name, address)
@@ -136,7 +136,8 @@ class Auth:
 
     # --- logins -----------------------------------------------------------------------------------
 
-    async def _selected_account(self, data: Json) -> Document | None:
+    async def selected_account(self, data: Json) -> Document | None:
+        """Return the account that credentials name: by number, realm or name, in this order."""
         for kind, value in _selectors(data):
             found = await self._store.documents.find(kind, value)
             if found and kind == "account_number":
@@ -177,6 +178,14 @@ class Auth:
             "original_owner_id": principal.owner_id,
         }
         return self._login(account, user, "cb_user_auth", original)
+
+    async def recovered(self, user: Document) -> Login:
+        """Log in a user who holds a link of password recovery. Raises WrongCredentials, InvalidDocument."""
+        account = await self._store.documents.get(user.account_id, user.account_id, type="account")
+        if account is None or not _is_alive(user):
+            raise WrongCredentials
+        self._refuse_disabled(account)
+        return self._login(account, user, "cb_user_auth")
 
     def token_info(self, principal: Principal) -> Json:
         """Return what a caller's token says, without its signature of the identity."""

@@ -306,6 +306,7 @@ class DocumentService:
             "credentials": await self._passwords.credentials(document.account_id, username, password),
             "identity": self._random.hex(32),
         }
+        document.private.pop("reset", None)  # a link that was sent is of no use any more
 
     async def _put_with_devices(self, account: Document, before: Document) -> Document:
         """Store an account with a new realm and key its devices by it: they register as `username@realm`."""

@@ -13,6 +13,7 @@ PARENT: Final = "parent"
 ANCESTOR: Final = "ancestor"
 USERNAME: Final = "username"
 CREDENTIALS: Final = "credentials"
+RESET_DIGEST: Final = "reset_digest"
 HOTDESK_ID: Final = "hotdesk_id"
 SIP_USERNAME: Final = "sip_username"
 DEVICE_IP: Final = "device_ip"
@@ -35,6 +36,7 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | parent, ancestor | account | id of the account above; of each account above | | |
     | username | user | lower case | account | yes |
     | credentials | user | what `private["credentials"]` holds per method | account | |
+    | reset_digest | user who asked for a new password | digest of the link's id | | yes |
     | hotdesk_id | user | | account | yes |
     | sip_username | device | lower case | realm | yes |
     | device_ip | device with method `ip` | | | yes |
@@ -101,6 +103,8 @@ def _user_keys(document: Document, _realm: str) -> Keys:
         yield DocumentKey(kind=USERNAME, value=username.lower(), scope=scope)
     for stored in (document.private.get("credentials") or {}).values():
         yield DocumentKey(kind=CREDENTIALS, value=stored, scope=scope, unique=False)
+    if reset := document.private.get("reset"):
+        yield DocumentKey(kind=RESET_DIGEST, value=reset["digest"])
     if hotdesk_id := _text((document.data.get("hotdesk") or {}).get("id")):
         yield DocumentKey(kind=HOTDESK_ID, value=hotdesk_id, scope=scope)
 

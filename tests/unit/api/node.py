@@ -26,6 +26,7 @@ from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
+from offhook.app.recovery import MailFailed, PasswordRecovery, RecoverySettings
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
 from offhook.app.ports import Registration, TraceLine
@@ -129,6 +130,19 @@ class Phones:
         pass
 
 
+class Mailbox:
+    """What was mailed to whom."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[str, str]] = []
+        self.fails = False
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        if self.fails:
+            raise MailFailed("no")
+        self.mails.append((to, text))
+
+
 class PhoneBinding(msgspec.Struct, frozen=True):
     contact: str
     path: tuple[str, ...] = ()
@@ -205,7 +219,8 @@ class ApiNode:
     """A running node; every method blocks until it is done."""
 
     def __init__(self, path: Path, *, settings: ApiSettings | None = None, limits: CallLimits | None = None,
-                 sip_uri_allow: Sequence[str] = ()) -> None:  # fmt: skip
+                 sip_uri_allow: Sequence[str] = (),
+                 recovery_hosts: frozenset[str] = frozenset({"ui.example.com"})) -> None:  # fmt: skip
         self.runner = asyncio.Runner()
         self.clock = TestClock()
         self.phones = Phones()
@@ -214,6 +229,8 @@ class ApiNode:
         self.token = ""
         self.address = ADDRESS
         self.why_unready = ""
+        self.mailbox = Mailbox()
+        self.recovery_hosts = recovery_hosts
         self.run(self._start(path, settings or ApiSettings(rate_bucket=0), limits, sip_uri_allow))
         self.token = self.api_token(API_KEY)
         self.master = self.master_id
@@ -263,7 +280,12 @@ class ApiNode:
             calls=self.calls, call_requests=CallRequests(self.calls, planning, clock=clock),
             call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
-            media=MediaService(documents, MediaFolder(path / "media")), registrations=self.registered, clock=clock, random=random, settings=settings,
+            media=MediaService(documents, MediaFolder(path / "media")),
+            recovery=PasswordRecovery(
+                self.store, documents, auth, self.mailbox, RecoverySettings(hosts=self.recovery_hosts),
+                clock=clock, random=random,
+            ),
+            registrations=self.registered, clock=clock, random=random, settings=settings,
             webhooks=WebhookService(documents, subscriptions, self.store.outbox, webhook_rows, clock=clock),
             unready=lambda: self.why_unready,
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """Logins and tokens (kazoo-behaviour 3.1 to 3.3)."""
 
+from typing import Final
+
 from offhook.api import audit
 from offhook.api.envelope import Reply
 from offhook.api.errors import fault, field_fault, plain
@@ -13,6 +15,9 @@ from offhook.directory.model import Document, Json
 from offhook.directory.validation import validate
 
 from .collections import ACCOUNT_ITEM
+
+
+RECOVERY_ANSWER: Final = "if this user exists and has an e-mail address, a link was sent to it"
 
 
 class Logins:
@@ -33,6 +38,24 @@ class Logins:
         if login is None:
             raise plain(404, "bad identifier", [])
         return await self._token(login)
+
+    async def ask_for_recovery(self, request: Request) -> Reply:
+        """PUT /user_auth/recovery: a mail with a link, if there is such a user; the answer does not tell."""
+        recovery = self._services.recovery
+        if not recovery.is_available:
+            raise field_fault("recovery", "disabled", "password recovery is not set up on this server")
+        data = _checked("user_auth_recovery", request.data)
+        if not recovery.may_lead_to(data["ui_url"]):
+            raise field_fault("ui_url", "invalid", "not a page of this installation", value=data["ui_url"][:200])
+        recovery.request(data, data["ui_url"])
+        return Reply(data=RECOVERY_ANSWER)
+
+    async def recover(self, request: Request) -> Reply:
+        """POST /user_auth/recovery `{"reset_id": …}`: log in once with what the link brought."""
+        reset_id = request.value("reset_id")
+        if not isinstance(reset_id, str) or not reset_id:
+            raise field_fault("reset_id", "required", "Field is required but missing", value="reset_id")
+        return await self._token(await self._services.recovery.take(reset_id))
 
     async def impersonate(self, request: Request) -> Reply:
         """PUT /accounts/{account}/users/{user}/user_auth: the master's administrators become that user."""
@@ -93,6 +116,12 @@ class Logins:
         """Return the routes of logins and tokens."""
         return [
             Route("user_auth", {"PUT": self.user_login}, Access.OPEN, LOGIN_COST),
+            Route(
+                "user_auth/recovery",
+                {"PUT": self.ask_for_recovery, "POST": self.recover},
+                Access.OPEN,
+                LOGIN_COST,
+            ),
             Route("api_auth", {"PUT": self.api_login}, Access.OPEN, LOGIN_COST),
             Route("token_auth", {"GET": self.read_token, "DELETE": self.delete_token}),
             Route("user_auth/{token}", {"GET": self.read_user_token}),

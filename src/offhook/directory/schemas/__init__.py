@@ -8,7 +8,7 @@ from .clicktocalls import CLICKTOCALL, CONNECT, QUICKCALL
 from .devices import DEVICE
 from .fields import Schema
 from .limits import LIMITS
-from .logins import API_AUTH, USER_AUTH
+from .logins import API_AUTH, RECOVERY, USER_AUTH
 from .media import MEDIA
 from .phone_numbers import PHONE_NUMBER
 from .resources import RESOURCE
@@ -34,6 +34,7 @@ REQUESTS: Final[dict[str, Schema]] = {
     "quickcall": QUICKCALL,
     "user_auth": USER_AUTH,
     "api_auth": API_AUTH,
+    "user_auth_recovery": RECOVERY,
 }
 """Options and credentials: checked, never stored."""
 

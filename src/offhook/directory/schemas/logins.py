@@ -24,3 +24,16 @@ API_AUTH: Final = document(
     required=("api_key",),
     others=False,
 )
+
+RECOVERY: Final = document(
+    "Who has forgotten a password",
+    {
+        "username": text("Name of the user", shortest=1, longest=256),
+        "account_name": text("Name of the account", shortest=1, longest=128),
+        "account_realm": text("SIP domain of the account", shortest=4, longest=253, pattern=REALM),
+        "realm": text("SIP domain of the account", shortest=4, longest=253, pattern=REALM),
+        "phone_number": text("Any number of the account", shortest=1, longest=64),
+        "ui_url": text("Page the link leads to; the id is added as `recovery`", shortest=1, format="uri"),
+    },
+    required=("username", "ui_url"),
+)
