@@ -22,11 +22,11 @@ from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
-from offhook.app.recovery import PasswordRecovery, RecoverySettings
 from offhook.app.metrics import CallMetrics
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
 from offhook.app.planning.records import record_call
+from offhook.app.recovery import PasswordRecovery, RecoverySettings
 from offhook.app.sip_credentials import SipCredentials
 from offhook.app.timers import LoopTimers
 from offhook.app.webhook_dispatcher import WebhookDispatcher

@@ -26,10 +26,10 @@ from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
-from offhook.app.recovery import MailFailed, PasswordRecovery, RecoverySettings
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
 from offhook.app.ports import Registration, TraceLine
+from offhook.app.recovery import MailFailed, PasswordRecovery, RecoverySettings
 from offhook.app.timers import LoopTimers
 from offhook.app.webhook_dispatcher import WebhookDispatcher
 from offhook.app.webhook_lanes import LaneSender

@@ -16,7 +16,6 @@ from offhook.directory.validation import validate
 
 from .collections import ACCOUNT_ITEM
 
-
 RECOVERY_ANSWER: Final = "if this user exists and has an e-mail address, a link was sent to it"
 
 
@@ -46,7 +45,9 @@ class Logins:
             raise field_fault("recovery", "disabled", "password recovery is not set up on this server")
         data = _checked("user_auth_recovery", request.data)
         if not recovery.may_lead_to(data["ui_url"]):
-            raise field_fault("ui_url", "invalid", "not a page of this installation", value=data["ui_url"][:200])
+            raise field_fault(
+                "ui_url", "invalid", "not a page of this installation", value=data["ui_url"][:200]
+            )
         recovery.request(data, data["ui_url"])
         return Reply(data=RECOVERY_ANSWER)
 
