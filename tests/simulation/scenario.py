@@ -15,8 +15,9 @@ from offhook.calls.model import (
     Side,
 )
 
-from .far_ends import BABBLES, FarEnd, Script
+from .far_ends import FarEnd
 from .network import Conditions
+from .scripts import BABBLES, Script
 from .virtual_time import Address
 
 CALLS: Final = 100

@@ -7,21 +7,20 @@ from collections.abc import Coroutine
 from itertools import count
 from typing import Any, Final
 
-import msgspec
 import structlog
 
-from offhook.app.errors import CallRefused, KeyClaimed, StorageLost
-from offhook.app.ports import IdempotencyClaim
-from offhook.calls.model import By, CallPlan, Ending
+from offhook.calls.model import Ending
 
 from .api_desk import ApiDesk
-from .far_ends import FarEnd, Script
+from .clients import Clients
+from .far_ends import FarEnd
 from .judge import CallRecord, judge, orphans
 from .ladder import Ladder
 from .network import Network
 from .node import NodeProcess
 from .oracle import agrees, foretell
-from .scenario import SCENARIOS, Cast, Casting, Scenario, address_of
+from .scenario import SCENARIOS, Casting, Scenario, address_of
+from .scripts import Script
 from .virtual_disk import CallOnDisk, Disk
 from .virtual_relay import VirtualRelay
 from .virtual_time import Agenda, SeededRandom, VirtualClock, WorldBroken
@@ -58,9 +57,9 @@ class World:
         self.joined: set[frozenset[int]] = set()
         self.statistics: Counter[str] = Counter()
         self.node: NodeProcess | None = None
-        self._requests = self._dice("requests")
-        self._casting = Casting(self.scenario, self._dice("casting"))
-        self._desk = ApiDesk(self._casting, self._dice("desk"), str(seed))
+        casting = Casting(self.scenario, self._dice("casting"))
+        desk = ApiDesk(casting, self._dice("desk"), str(seed))
+        self._clients = Clients(self, self._dice("requests"), casting, desk)
         self._node_dice = self._dice("node")
         self._ports = count(20_000, 2)
         self._far_end_random = SeededRandom(f"{seed}/far ends")
@@ -95,7 +94,7 @@ class World:
     def _run(self) -> None:
         self.agenda.after_each = self._take_turn
         self._start_node()
-        last = self._plan_requests()
+        last = self._clients.plan_requests()
         self._plan_troubles(last)
         self.agenda.after(SWEEP_S, self._sweep)
         end = last + LONGEST_CALL_S
@@ -163,7 +162,7 @@ class World:
     def _restart(self) -> None:
         if self.node is not None and self.agenda.now >= self._busy_until:
             self._busy_until = float("inf")
-            self._in_node(self._stop_node(self.node), "restart")
+            self.run_in_node(self._stop_node(self.node), "restart")
 
     async def _stop_node(self, node: NodeProcess) -> None:
         await node.calls.drain(self._node_dice.choice((0.1, 5.0, 30.0)))
@@ -184,110 +183,17 @@ class World:
             if stored is None or not stored.is_final:
                 setattr(record, what, True)
 
-    def _in_node(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+    def run_in_node(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Run what a client asks of the node; nothing if it is down."""
         if self.node is None:
             work.close()
         else:
             self.node.loop.create_task(work, name=name)
 
-    # --- clients --------------------------------------------------------------------------------------
-
-    def _plan_requests(self) -> float:
-        """Put all requests into the agenda; return when the last one comes."""
-        when = 1.0
-        for number in range(self.scenario.calls):
-            when += self._requests.expovariate(1.0) * self.scenario.pace_s
-            self.agenda.at(when, self._request, number)
-        return when
-
-    def _request(self, number: int) -> None:
-        """A client asks for a call: with a plan of the planners, or one of our own."""
-        if self._requests.random() < self.scenario.api_plans:
-            self._in_node(self._plan_at_desk(), f"plan {number}")
-            return
-        cast = Cast(self._make_far_end)
-        self._submit(self._casting.plan(f"c2c-{self.seed:x}-{number}", cast), cast)
-
-    async def _plan_at_desk(self) -> None:
-        cast = Cast(self._make_far_end)
-        self._submit(await self._desk.plan(cast, self.clock.epoch()), cast)
-
-    def _submit(self, plan: CallPlan, cast: Cast) -> None:
-        dice, scenario = self._requests, self.scenario
-        record = self.records[plan.call_id] = CallRecord(plan=plan, cast=cast)
-        patience = dice.uniform(0, 20) if dice.random() < scenario.leaves else None
-        claim = None
-        if dice.random() < scenario.retries:
-            claim = self._ask_again(plan, record)
-        self._place(plan, record, patience, claim)
-        if dice.random() < scenario.deletes:
-            pause = dice.choice((0.0, dice.uniform(0, 0.2), dice.uniform(0, 3), dice.uniform(0, 30)))
-            self.agenda.after(pause, self._delete, plan, record)
-
-    def _ask_again(self, plan: CallPlan, record: CallRecord) -> IdempotencyClaim:
-        """Let the same request come twice; return the claim of both."""
-        claim = _claim(plan, self.clock.epoch())
-        twin = msgspec.structs.replace(plan, call_id=f"{plan.call_id}-again")
-        other = self.records[twin.call_id] = CallRecord(plan=twin, cast=record.cast)
-        record.asked_twice = other.asked_twice = True
-        pause = self._requests.choice((0.0, 0.001, 5.0))
-        self.agenda.after(pause, self._place, twin, other, None, claim)
-        return claim
-
-    def _place(
-        self, plan: CallPlan, record: CallRecord, patience: float | None, claim: IdempotencyClaim | None
-    ) -> None:
-        """Let a client place a call; it may be gone before it hears the answer."""
-        node, work = self.node, self._client(plan, record, patience, claim)
-        if node is None:
-            work.close()
-            return
-        task = node.loop.create_task(work, name=f"client {plan.call_id}")
-        if self._requests.random() < self.scenario.vanishes:
-            record.asked_to_end = True
-            self.agenda.after(self._requests.random() * 0.004, task.cancel)
-
-    async def _client(
-        self, plan: CallPlan, record: CallRecord, patience: float | None, claim: IdempotencyClaim | None
-    ) -> None:
-        """Place the call as the HTTP edge does; perhaps wait for the first party, and go away."""
-        node = self.node
-        assert node is not None
-        try:
-            live = await node.calls.place(plan, claim=claim)
-        except KeyClaimed:
-            if not record.asked_twice:
-                raise
-            record.refused = True
-            self.statistics["claimed"] += 1
-            return
-        except (CallRefused, StorageLost):
-            record.refused = True
-            self.statistics["refused"] += 1
-            return
-        record.accepted = True
-        self.statistics["accepted"] += 1
-        if patience is None:
-            return
-        try:
-            async with asyncio.timeout(patience):
-                await live.first_answered_or_ended()
-        except TimeoutError:
-            record.asked_to_end = True
-            await node.calls.hang_up(plan.account_id, plan.call_id, By.VISITOR)
-        await live.ended()
-        stored = self.disk.calls[plan.call_id]
-        if not stored.is_final:
-            raise WorldBroken("ended() returned before the final entry was durable", plan.call_id)
-
-    def _delete(self, plan: CallPlan, record: CallRecord) -> None:
-        if self.node is not None:
-            record.asked_to_end = True
-            self._in_node(self.node.calls.hang_up(plan.account_id, plan.call_id, By.API), "delete")
-
     # --- far ends -------------------------------------------------------------------------------------
 
-    def _make_far_end(self, script: Script) -> FarEnd:
+    def make_far_end(self, script: Script) -> FarEnd:
+        """Return a far end at a new address."""
         self._far_ends += 1
         far_end = FarEnd(
             address_of(self._far_ends),
@@ -417,17 +323,6 @@ class World:
     def _tell_ladder(self, what: str) -> None:
         if self.ladder is not None:
             self.ladder.say(what)
-
-
-def _claim(plan: CallPlan, now: float) -> IdempotencyClaim:
-    return IdempotencyClaim(
-        id=f"claim {plan.call_id}",
-        fingerprint="the same request",
-        call_id=plan.call_id,
-        is_answered=True,
-        answer=b"{}",
-        expires_at=now + 86_400.0,
-    )
 
 
 # --- logs ---------------------------------------------------------------------------------------------
