@@ -2,7 +2,14 @@
 
 import random
 
-from offhook.engines.embedded.trace import KEPT_BYTES_MAX, RECORD_BYTES, RECORDS_MAX, SipTrace, summary_of
+from offhook.engines.embedded.trace import (
+    BLOCK_RECORDS_MAX,
+    PACKED_BYTES_MAX,
+    RAW_BYTES_MAX,
+    RECORD_BYTES,
+    SipTrace,
+    summary_of,
+)
 from offhook.sip.flows import Flow
 
 FLOW = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.7", 5062))
@@ -34,45 +41,59 @@ def test_messages_of_followed_legs_are_kept_as_they_were() -> None:
     assert trace.lines("b") == []
 
 
-def test_the_oldest_message_of_the_node_makes_room() -> None:
-    size = len(message("a")) + RECORD_BYTES
-    trace = SipTrace(kept_bytes_max=3 * size)
-    for leg_id in ("a", "b"):
+def test_packed_messages_are_the_same_as_before() -> None:
+    plain, packing = SipTrace(), SipTrace(raw_bytes_max=1_200)
+    for trace in (plain, packing):
+        trace.follow("a")
+        trace.note(message("a", "INVITE sip:x SIP/2.0"), FLOW, 1.25, outgoing=True)
+        trace.note(message("a", "SIP/2.0 180 \u00fc").replace(b"x", b"\xff\0"), FLOW, 2.5, outgoing=False)
+        trace.remark("a", "plays us", 3.0)
+    assert packing.lines("a") == plain.lines("a")
+    assert len(packing.lines("a")) == 3
+    assert packing.kept_bytes < plain.kept_bytes
+
+
+def test_the_oldest_leg_of_the_node_is_packed_first_and_forgotten_first() -> None:
+    cost = len(message("a")) + RECORD_BYTES
+    trace = SipTrace(raw_bytes_max=2 * cost, packed_bytes_max=600)
+    for leg_id in "abcdefgh":
         trace.follow(leg_id)
-    for at, leg_id in enumerate("aabba"):
+    for at, leg_id in enumerate("aabbccddeeffgghh"):
         trace.note(message(leg_id), FLOW, float(at), outgoing=True)
-    assert [line.at for line in trace.lines("a")] == [4.0]
-    assert [line.at for line in trace.lines("b")] == [2.0, 3.0]
-    assert trace.kept_bytes == 3 * size
+        assert trace.kept_bytes <= 2 * cost + 600
+    kept = [leg_id for leg_id in "abcdefgh" if trace.lines(leg_id)]
+    assert "".join(kept) == "abcdefgh"[-len(kept) :]
+    assert 2 <= len(kept) < 8
+    assert all(len(trace.lines(leg_id)) == 2 for leg_id in kept[1:])
 
 
 def test_a_leg_keeps_its_last_messages() -> None:
     trace = SipTrace()
     trace.follow("a")
-    for at in range(RECORDS_MAX + 20):
+    for at in range(10 * BLOCK_RECORDS_MAX + 7):
         trace.note(message("a"), FLOW, float(at), outgoing=True)
-    kept = trace.lines("a")
-    assert (len(kept), kept[0].at, kept[-1].at) == (RECORDS_MAX, 20.0, RECORDS_MAX + 19.0)
+    times = [line.at for line in trace.lines("a")]
+    assert times == [float(at) for at in range(8 * BLOCK_RECORDS_MAX, 10 * BLOCK_RECORDS_MAX + 7)]
 
 
-def test_any_order_of_messages_stays_within_the_bound_and_in_order() -> None:
+def test_any_order_of_messages_stays_within_the_bounds_and_in_order() -> None:
     dice = random.Random(7)
-    trace = SipTrace(kept_bytes_max=40_000)
-    for number in range(5):
+    trace = SipTrace(raw_bytes_max=20_000, packed_bytes_max=10_000)
+    for number in range(9):
         trace.follow(str(number))
     for at in range(5_000):
-        leg_id = str(min(dice.randrange(12), 4))
-        trace.note(message(leg_id, "x" * dice.randrange(200)), FLOW, float(at), outgoing=True)
-        assert trace.kept_bytes <= 40_000
-    times = {leg_id: [line.at for line in trace.lines(leg_id)] for leg_id in "01234"}
+        leg_id = str(min(dice.randrange(20), 8))
+        text = "".join(dice.choices("abcdefgh", k=dice.randrange(400)))
+        trace.note(message(leg_id, text), FLOW, float(at), outgoing=True)
+        assert trace.kept_bytes <= 30_000
+    times = {str(number): [line.at for line in trace.lines(str(number))] for number in range(9)}
     assert all(at == sorted(at) for at in times.values())
-    assert times["4"][-1] > 4_980
-    kept = sum(len(line.data) + RECORD_BYTES for leg_id in "01234" for line in trace.lines(leg_id))
-    assert kept <= trace.kept_bytes
+    assert times["8"][-1] > 4_980
+    assert sum(map(len, times.values())) > 20
 
 
-def test_a_busy_node_stays_below_its_budget_per_standing_call() -> None:
-    assert KEPT_BYTES_MAX / 10_000 < 4_000
+def test_ten_thousand_standing_calls_cost_little_each() -> None:
+    assert (RAW_BYTES_MAX + PACKED_BYTES_MAX) / 10_000 < 2_500
 
 
 def test_any_spelling_of_call_id_is_found() -> None:

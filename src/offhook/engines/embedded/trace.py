@@ -1,28 +1,45 @@
 """What was said on each leg: the SIP messages as they were on the wire, and what the media did.
 
-One bounded memory for the whole node: when it is full, the oldest message of whatever leg makes room. A
-message is kept as the bytes that the socket gave or got, so that taking it costs a microsecond; words are
-made when somebody asks.
+One bounded memory for the whole node, in two parts. A message comes in as the bytes that the socket gave or
+got, which costs a microsecond. When there are many such, the oldest leg's are packed together, to a fourth of
+their size; when there are many of these, the oldest is forgotten. Words are made when somebody asks.
 """
 
 import re
+import zlib
 from collections import OrderedDict, deque
 from typing import Final
+
+import msgspec
 
 from offhook.app.ports import TraceLine
 from offhook.sip.flows import Flow
 
-KEPT_BYTES_MAX: Final = 32 * 1024 * 1024
-"""Of all messages together: about 4,000 calls. At 10,000 standing calls it adds 3.3 KB to each."""
+RAW_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Of messages as they came: those of the last 500 calls or so."""
+
+PACKED_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of packed ones: those of 10,000 calls. Both parts together are 2 KB for each of 10,000 standing calls."""
 
 RECORD_BYTES: Final = 400
-"""What a message costs beside its own bytes: record, time, flow with its addresses, place in the queue."""
+"""What a message costs beside its own bytes: record, time, flow with its addresses."""
+
+BLOCK_BYTES: Final = 160
+"""What a packed block costs beside its bytes."""
 
 LEGS_MAX: Final = 20_000
 """Legs that may have records, live ones and the last that ended; the oldest is forgotten."""
 
-RECORDS_MAX: Final = 100
-"""Per leg. A call has about ten; a peer that repeats itself pushes out the oldest."""
+BLOCK_RECORDS_MAX: Final = 50
+"""Messages of a leg that are packed at the latest; a leg has about eight, a peer that repeats itself more."""
+
+BLOCKS_MAX: Final = 2
+"""Per leg; the oldest makes room. So a leg keeps its last 50 to 150 messages."""
+
+_LEVEL: Final = 1
+_WINDOW_BITS: Final = -12
+_MEMORY_LEVEL: Final = 6
+"""A raw deflate stream with a window of 4 KiB: a small state is set up in a fraction of the time."""
 
 _USUAL: Final = b"\r\nCall-ID: "
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,200})", re.IGNORECASE)
@@ -31,31 +48,38 @@ _CSEQ_METHOD: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*\d{1,10}[ \t]+([A-Za-z]
 Record = tuple[float, bool, bytes, Flow | None]
 """Time, is it ours, the message, its flow; or, without a flow, words about media."""
 
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Record]).decode
+
 
 class _Leg:
-    """The records of one leg, oldest first."""
+    """The records of one leg, oldest first: the packed ones, then those as they came."""
 
-    __slots__ = ("owed", "records")
+    __slots__ = ("blocks", "raw")
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.owed = 0
-        """Records this leg has given up before their turn in the queue came."""
+        self.blocks: list[bytes] = []
+        self.raw: list[Record] = []
 
 
 class SipTrace:
     """Remembers messages by Call-ID, for legs that were announced with `follow`."""
 
-    def __init__(self, *, kept_bytes_max: int = KEPT_BYTES_MAX) -> None:
+    def __init__(
+        self, *, raw_bytes_max: int = RAW_BYTES_MAX, packed_bytes_max: int = PACKED_BYTES_MAX
+    ) -> None:
         self._legs: OrderedDict[str, _Leg] = OrderedDict()
-        self._queue: deque[tuple[_Leg, int]] = deque()  # one entry per record that was ever kept, in order
-        self._kept_bytes = 0
-        self._kept_bytes_max = kept_bytes_max
+        self._raw: deque[_Leg] = deque()  # legs with raw records, by the oldest of these
+        self._raw_bytes = 0
+        self._raw_bytes_max = raw_bytes_max
+        self._packed: deque[tuple[_Leg, bytes]] = deque()
+        self._packed_bytes = 0
+        self._packed_bytes_max = packed_bytes_max
 
     @property
     def kept_bytes(self) -> int:
         """What the records cost now."""
-        return self._kept_bytes
+        return self._raw_bytes + self._packed_bytes
 
     def follow(self, leg_id: str) -> None:
         """Remember what is said with this Call-ID from now on."""
@@ -78,26 +102,50 @@ class SipTrace:
     def lines(self, leg_id: str) -> list[TraceLine]:
         """Return what was said on a leg, oldest first; empty if it is not remembered."""
         leg = self._legs.get(leg_id)
-        return [] if leg is None else [_line(record) for record in leg.records]
+        if leg is None:
+            return []
+        packed = [record for block in leg.blocks for record in _unpacked(block)]
+        return [_line(record) for record in (*packed, *leg.raw)]
 
     def _keep(self, leg: _Leg, record: Record) -> None:
-        if len(leg.records) >= RECORDS_MAX:
-            del leg.records[0]
-            leg.owed += 1
-        leg.records.append(record)
-        size_bytes = len(record[2]) + RECORD_BYTES
-        self._queue.append((leg, size_bytes))
-        self._kept_bytes += size_bytes
-        while self._kept_bytes > self._kept_bytes_max:
-            self._drop_oldest()
+        if len(leg.raw) >= BLOCK_RECORDS_MAX:
+            self._pack(leg)
+        if not leg.raw:
+            self._raw.append(leg)
+        leg.raw.append(record)
+        self._raw_bytes += len(record[2]) + RECORD_BYTES
+        while self._raw_bytes > self._raw_bytes_max:
+            self._pack(self._raw.popleft())
 
-    def _drop_oldest(self) -> None:
-        leg, size_bytes = self._queue.popleft()
-        self._kept_bytes -= size_bytes
-        if leg.owed:
-            leg.owed -= 1
-        else:
-            del leg.records[0]
+    def _pack(self, leg: _Leg) -> None:
+        """Turn the raw records of a leg into a block. It may have none: packed before its turn came."""
+        records, leg.raw = leg.raw, []
+        if not records:
+            return
+        self._raw_bytes -= sum(len(record[2]) + RECORD_BYTES for record in records)
+        block = _packed(records)
+        leg.blocks.append(block)
+        if len(leg.blocks) > BLOCKS_MAX:
+            del leg.blocks[0]
+        self._packed.append((leg, block))
+        self._packed_bytes += len(block) + BLOCK_BYTES
+        while self._packed_bytes > self._packed_bytes_max:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        leg, block = self._packed.popleft()
+        self._packed_bytes -= len(block) + BLOCK_BYTES
+        if leg.blocks and leg.blocks[0] is block:  # else the leg gave it up before
+            del leg.blocks[0]
+
+
+def _packed(records: list[Record]) -> bytes:
+    stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
+    return stream.compress(_encode(records)) + stream.flush()
+
+
+def _unpacked(block: bytes) -> list[Record]:
+    return _decode(zlib.decompress(block, _WINDOW_BITS))
 
 
 def _call_id(data: bytes) -> str:
