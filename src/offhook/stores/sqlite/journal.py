@@ -15,7 +15,7 @@ from .documents import Listings
 from .idempotency import write_claim
 from .lists_by_time import cdr_class
 from .outbox_rows import write_rows
-from .writer import Writer
+from .writer import Writer, probe
 
 ACCEPT: Final = """
 INSERT INTO calls (call_id, account_id, authorizing_id, accepted_at, plan) VALUES (?, ?, ?, ?, ?)
@@ -83,8 +83,8 @@ class SqliteJournal:
         self._writer.post(write)
 
     async def durable(self) -> None:
-        """Return once every append before it is on the disk."""
-        await self._writer.run(_nothing, urgent=False)
+        """Return once every append before it is on the disk, also those that were committed unflushed."""
+        await self._writer.run(probe, urgent=False)
 
     async def finish(
         self,
@@ -131,10 +131,6 @@ class SqliteJournal:
         """Return what is known of a call, in order."""
         rows = self._reader.execute(ENTRIES, (call_id,))
         return [JournalEntry(sequence=sequence, at=at, fact=fact) for sequence, at, fact in rows]
-
-
-def _nothing(connection: apsw.Connection) -> None:
-    """Write nothing; the group it is in is flushed all the same."""
 
 
 def _call(row: tuple[Any, ...]) -> StoredCall:

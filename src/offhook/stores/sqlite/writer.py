@@ -50,7 +50,7 @@ LOCK_WAIT_S: Final = 5.0
 LOCK_POLL_S: Final = 0.005
 
 PROBE: Final = "INSERT OR REPLACE INTO settings (name, value) VALUES ('probe', 'written')"
-"""Written when nothing else waits for a disk that failed, to learn when it is back."""
+"""A write that says nothing: a commit without any flushes nothing, and tells nothing about the disk."""
 
 DISK_ERRORS: Final = (
     apsw.FullError,
@@ -229,7 +229,7 @@ class Writer:
                 if job.future is None:
                     self._kept.appendleft(job)
             if not self._kept:
-                self._kept.append(_Job(_probe))
+                self._kept.append(_Job(probe))
                 self._posted += 1
             self._give_up([job for job in group if job.future is not None])
         else:
@@ -337,5 +337,6 @@ class Writer:
                 job.future.set_exception(StorageLost(self._failed))
 
 
-def _probe(connection: apsw.Connection) -> None:
+def probe(connection: apsw.Connection) -> None:
+    """Write something, so that the commit reaches the disk."""
     connection.execute(PROBE)
