@@ -63,8 +63,9 @@ def test_in_the_instant_of_the_request(account: Account, far_end: FarEnd) -> Non
     button, [phone] = given_phones(account, far_end, RINGS_FOR_EVER)
     call_id = account.connect(button, "1002")
     account.hang_up(call_id)
-    phone.assert_clean()
     assert_ended(account, call_id, "canceled")
+    if phone.received("INVITE"):  # or DELETE was there before it left
+        phone.assert_clean()
 
 
 def test_in_the_instant_of_the_answer(account: Account, far_end: FarEnd) -> None:

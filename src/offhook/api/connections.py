@@ -12,6 +12,9 @@ FRAGMENTS_MAX: Final = 64
 LINGER_S: Final = 5.0
 """How long a closed socket may take to fetch what was sent before the close frame."""
 
+LAST_WORDS_S: Final = 1.0
+"""The same after a broken frame: nothing was waiting, and nothing the peer says can be read any more."""
+
 TOO_BIG: Final = 1009
 
 
@@ -69,14 +72,26 @@ class WebsocketConnection(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._abort()
 
+    def handle_parser_exception(self) -> None:
+        """Close after a frame that breaks the protocol, or its bounds."""
+        said = self.conn.close_sent
+        if said is not None and not self.close_sent:
+            self._say_last(said.code, said.reason, linger_s=LAST_WORDS_S)
+
     def _cut(self, code: int, reason: str) -> None:
-        if self.close_sent:
-            return
-        self.conn.fail(code, reason)
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(code, reason)
+            self._say_last(code, reason, linger_s=LINGER_S)
+
+    def _say_last(self, code: int, reason: str, *, linger_s: float) -> None:
+        """Send the close frame that is due. To close at once, over unread input, would reset it away."""
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.loop.call_later(LINGER_S, self._abort)
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(linger_s, self._abort)
 
     def _abort(self) -> None:
         if not self.disconnected:
