@@ -13,10 +13,15 @@ import structlog
 from tests.unit.api.node import ApiNode
 
 from offhook.api import ApiSettings
+from offhook.app.documents import keys_of
+from offhook.app.ports import DocumentWrite
+from offhook.directory import Document
 
 READS = 3_000
 WRITES = 1_600
 LANES = 16
+LENGTHS = (20, 1_000, 100_000)
+"""Documents in the lists that are paged."""
 LIMITED = ApiSettings(rate_bucket=10**9)
 """Nothing is refused, but the buckets are kept, as on a server."""
 
@@ -54,10 +59,40 @@ def _rows(node: ApiNode) -> list[Row]:
         ("dry run of a connect", READS // 6, 1, ("GET", f"{item}/connect?contact=1002&dry_run=true")),
         ("refused without a token", READS, 1, ("GET", item, None, "")),
     ]
-    return [
+    rows = [
         Row(f"api: {what}", node.run(_cost(node, count, lanes, arguments)), "µs CPU")
         for what, count, lanes, arguments in cases
     ]
+    return rows + _pages(node)
+
+
+def _pages(node: ApiNode) -> list[Row]:
+    """Measure a page from the middle of longer and longer lists: it should always cost the same."""
+    rows = []
+    other = node.given_account("Many")
+    stored = 0
+    for total in LENGTHS:
+        node.run(_store(node, other.id, range(stored, total)))
+        stored = total
+        page = ("GET", f"{other.base}/clicktocall?page_size={LENGTHS[0] // 2}&start_key=b05")
+        cost = node.run(_cost(node, READS // 6, 1, page))
+        rows.append(Row(f"api: page of {LENGTHS[0] // 2} out of {total:,} documents", cost, "µs CPU"))
+    return rows
+
+
+async def _store(node: ApiNode, account_id: str, numbers: range) -> None:
+    """Store buttons, a thousand at a time."""
+    for first in range(0, len(numbers), 1_000):
+        documents = [
+            Document(
+                id=f"{number:032x}", account_id=account_id, type="clicktocall", created_at=1.0,
+                modified_at=1.0,
+                data={"name": f"b{number * 7_919 % 100_003:06}", "extension": "1001"},
+            )
+            for number in numbers[first : first + 1_000]
+        ]  # fmt: skip
+        writes = [DocumentWrite(document=d, keys=keys_of(d), expected_revision=None) for d in documents]
+        await node.store.documents.put_all(writes)
 
 
 async def _cost(node: ApiNode, count: int, lanes: int, arguments: tuple[Any, ...]) -> float:

@@ -177,6 +177,7 @@ class Node:
             node=_node_name(),
             settings=ApiSettings(
                 rate_bucket=settings.rate_bucket,
+                quirks=settings.quirks,
                 rate_refill_per_s=settings.rate_refill,
                 websockets_per_address=settings.websockets_per_address,
             ),

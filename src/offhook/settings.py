@@ -15,6 +15,10 @@ from offhook.delivery.targets import Network
 from offhook.kernel import OffhookError
 
 PREFIX: Final = "OFFHOOK_"
+
+KAZOO_QUIRKS: Final = frozenset({"accepted_is_200"})
+"""`docs/reference/http-api.md` says what each does."""
+
 CONFIG_VARIABLE: Final = "OFFHOOK_CONFIG"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -79,6 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Address that mail comes from; needed with smtp_host."""
     recovery_hosts: str = ""
     """Hosts that a link to choose a new password may lead to, separated by commas; needed with smtp_host."""
+    kazoo_quirks: str = ""
+    """Oddities of KAZOO to keep, separated by commas: `accepted_is_200`."""
     token_ttl_s: Annotated[int, Meta(ge=1)] = 3600
     rate_bucket: Count = 100
     """Tokens per address and account; 0 = no limit."""
@@ -119,6 +125,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def webhook_networks(self) -> tuple[Network, ...]:
         """Return the networks webhooks may reach. Raises ValueError, which `load_settings` has ruled out."""
         return parse_networks(_words(self.webhook_allow))
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        """Return the oddities of KAZOO to keep."""
+        return frozenset(_words(self.kazoo_quirks))
 
     @property
     def recovery_host_names(self) -> frozenset[str]:
@@ -198,6 +209,8 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_DATABASE_URL: only sqlite:///PATH is in this version")
     if settings.master_api_key and not re.fullmatch(r"[0-9a-f]{64}", settings.master_api_key):
         faults.append("OFFHOOK_MASTER_API_KEY: must be 64 lower-case hex digits")
+    if unknown := settings.quirks - KAZOO_QUIRKS:
+        faults.append(f"OFFHOOK_KAZOO_QUIRKS: no such quirk: {', '.join(sorted(unknown))}")
     if settings.smtp_host and not (settings.mail_from and settings.recovery_hosts):
         faults.append("OFFHOOK_SMTP_HOST: needs OFFHOOK_MAIL_FROM and OFFHOOK_RECOVERY_HOSTS")
     if not _is_port_range(settings.media_ports):

@@ -19,7 +19,7 @@ from .envelope import Answer, Reply, options_answer, render, render_error
 from .errors import ApiError, fault, field_fault, from_app, plain
 from .request import BODY_MAX_BYTES, FILE_MAX_BYTES, METHODS, ClientGone, Request
 from .routing import LOGIN_COST, METHOD_ORDER, Access, Route, Routes
-from .services import ApiServices
+from .services import ACCEPTED_IS_200, ApiServices
 
 log = structlog.get_logger("offhook.api")
 
@@ -228,6 +228,9 @@ class Gate:
         if reply.location == "+":
             assert isinstance(reply.data, dict)
             reply.location = f"{request.path.rstrip('/')}/{reply.data['id']}"
+        if reply.status == 202 and ACCEPTED_IS_200 in self._services.settings.quirks:
+            reply.status = 200
+            return
         if reply.status == 200 and request.method == "PUT":
             is_tunnelled = request.http_method != "PUT"
             reply.status = 201 if reply.location or not is_tunnelled else 200

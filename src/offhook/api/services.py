@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -21,6 +22,10 @@ from offhook.kernel import Clock, Random
 from .websocket_session import OpenSockets
 
 
+ACCEPTED_IS_200: Final = "accepted_is_200"
+"""Quirk: connect, quickcall and channel actions answer 200, as KAZOO's servers do; its documents say 202."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
     """What an operator may set."""
@@ -31,6 +36,8 @@ class ApiSettings:
     """OFFHOOK_RATE_REFILL."""
     websockets_per_address: int = 0
     """OFFHOOK_WEBSOCKETS_PER_ADDRESS; 0 = no limit."""
+    quirks: frozenset[str] = frozenset()
+    """OFFHOOK_KAZOO_QUIRKS: what is answered as KAZOO does although something else is better."""
     trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
     """Peers whose X-Forwarded-For counts (KAZOO's `reverse_proxies`)."""
 

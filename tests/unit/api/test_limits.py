@@ -99,6 +99,15 @@ def test_draining_node_is_503(given_node: Start) -> None:
     assert node.get(f"{acme.base}/devices").status == 200
 
 
+def test_accepted_may_be_200_as_kazoos_servers_say(given_node: Start) -> None:
+    node = given_node(settings=ApiSettings(rate_bucket=0, quirks=frozenset({"accepted_is_200"})))
+    acme = node.given_account()
+    acme.given_two_phones()
+    answer = node.get(f"{acme.base}/clicktocall/{acme.given_button()}/connect?contact=1002")
+    assert answer.status == 200
+    assert answer.data["call_id"] in answer.headers["location"]
+
+
 def test_full_disk_is_503(given_node: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     node = given_node()
     acme = node.given_account()
