@@ -49,10 +49,8 @@ def _announce(node: Node, settings: Settings) -> None:
     master = node.master
     if master.created:
         print(f"master account  {master.account_id}")
-        given = "the one in OFFHOOK_MASTER_API_KEY"
-        print(
-            f"API key         {given if settings.master_api_key else master.api_key + '   (shown once; keep it)'}"
-        )
+        made = f"{master.api_key}   (shown once; keep it)"
+        print(f"API key         {'as in OFFHOOK_MASTER_API_KEY' if settings.master_api_key else made}")
     host, port = node.http_address
     print(f"API             http://{host}:{port}/v2/")
     print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP)", flush=True)
