@@ -12,15 +12,14 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
-from offhook.app.media import MediaService
-from offhook.app.recovery import PasswordRecovery
 from offhook.app.live_events import LiveEvents
+from offhook.app.media import MediaService
 from offhook.app.ports import Calls, Registrations, Store
+from offhook.app.recovery import PasswordRecovery
 from offhook.app.webhook_service import WebhookService
 from offhook.kernel import Clock, Random
 
 from .websocket_session import OpenSockets
-
 
 ACCEPTED_IS_200: Final = "accepted_is_200"
 """Quirk: connect, quickcall and channel actions answer 200, as KAZOO's servers do; its documents say 202."""
