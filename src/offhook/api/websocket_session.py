@@ -5,7 +5,7 @@ Every request goes the same way: rate, authenticate, validate, authorise, do. Er
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,23 +13,24 @@ from offhook.app.auth import Auth
 from offhook.app.errors import TooManyRequests, WrongCredentials
 from offhook.app.event_bus import Mailbox
 from offhook.app.limits import TokenBuckets
-from offhook.app.live_events import ANY, Binding, BindingRefused, LiveEvent, LiveEvents, parse_binding
+from offhook.app.live_events import ANY, Binding, LiveEvent, LiveEvents
 from offhook.app.ports import Documents
 from offhook.app.tokens import Principal
 from offhook.directory.model import Json
 from offhook.kernel import Random
 
-BINDINGS_MAX: Final = 200
-"""Per socket. A console binds a dozen; each is compared with every event of its account."""
+from .websocket_requests import (
+    BINDINGS_MAX,
+    RequestRefused,
+    decode,
+    introduction,
+    request_id_of,
+    wanted_bindings,
+)
 
 WAITING_MAX_BYTES: Final = 1_048_576
 """What may wait for one client: some 700 events. A client that is further behind is cut."""
 
-NAME_MAX: Final = 256
-METADATA_MAX_BYTES: Final = 4_096
-"""Shown in the list of sockets; enough for a version, a page and a user."""
-
-REQUEST_ID_MAX: Final = 128
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -40,14 +41,6 @@ class Outgoing(NamedTuple):
     text: bytes
     is_event: bool
     """Only for who is still allowed to see it; replies are for anybody."""
-
-
-class RequestRefused(Exception):
-    """A request got an error reply."""
-
-    def __init__(self, *errors: str) -> None:
-        super().__init__(errors)
-        self.errors = list(errors)
 
 
 class Gateway(NamedTuple):
@@ -117,8 +110,8 @@ class Session:
         wait_s = 0.0
         try:
             self._gateway.buckets.take(self.id, "", cost=1, now=now)
-            request = _decode(frame)
-            request_id = _request_id(request) or request_id
+            request = decode(frame)
+            request_id = request_id_of(request) or request_id
             data = await self._done(request)
             self._reply(request_id, "success", data)
         except TooManyRequests as error:
@@ -142,7 +135,7 @@ class Session:
         data = request.get("data")
         if data is not None and not isinstance(data, dict):
             raise RequestRefused("missing required keys in data object")
-        name, metadata = _introduction(request, data or {})
+        name, metadata = introduction(request, data or {})
         answer = await self._answered(request.get("action", "noop"), data or {})
         self.name = name or self.name
         self.metadata = metadata or self.metadata
@@ -186,7 +179,7 @@ class Session:
     # --- bindings -----------------------------------------------------------------------------------
 
     async def _subscribe(self, data: Json) -> Json:
-        account_id, wanted = _wanted(data)
+        account_id, wanted = wanted_bindings(data)
         await self._authorize(account_id)
         new = [binding for binding in wanted if (account_id, binding.text) not in self._bindings]
         if len(self._bindings) + len(new) > BINDINGS_MAX:
@@ -199,7 +192,7 @@ class Session:
         """Forget bindings; with empty data, all."""
         gone = list(self._bindings.values())
         if data.keys() - {"name", "metadata"}:
-            account_id, wanted = _wanted(data)
+            account_id, wanted = wanted_bindings(data)
             keys = [(account_id, binding.text) for binding in wanted]
             gone = [self._bindings[key] for key in dict.fromkeys(keys) if key in self._bindings]
         for binding in gone:
@@ -297,65 +290,3 @@ def _event_frame(binding: Binding, event: LiveEvent) -> Json:
         "routing_key": event.routing_key,
         "data": event.data,
     }
-
-
-def _decode(frame: str | bytes) -> Json:
-    try:
-        request: Any = msgspec.json.decode(frame)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        request = None
-    if not isinstance(request, dict):
-        raise RequestRefused("invalid json")
-    return request
-
-
-def _request_id(request: Json) -> str | int:
-    given = request.get("request_id", "")
-    is_text = isinstance(given, str) and len(given) <= REQUEST_ID_MAX
-    return given if is_text or (isinstance(given, int) and abs(given) < 1 << 63) else ""
-
-
-def _introduction(request: Json, data: Json) -> tuple[str, Json]:
-    """Return what the client says of itself, at the top level or in data."""
-    name = request.get("name", data.get("name", ""))
-    metadata = request.get("metadata", data.get("metadata", {}))
-    if not isinstance(name, str) or len(name) > NAME_MAX:
-        raise RequestRefused(f"name must be text of at most {NAME_MAX} characters")
-    if not isinstance(metadata, dict) or len(_encode(metadata)) > METADATA_MAX_BYTES:
-        raise RequestRefused(f"metadata must be an object of at most {METADATA_MAX_BYTES} bytes")
-    return name, metadata
-
-
-def _wanted(data: Json) -> tuple[str, list[Binding]]:
-    """Return the account and the bindings a request is about. Raises RequestRefused with every fault."""
-    if not data:
-        raise RequestRefused("missing required keys in data object")
-    texts = _texts(data)
-    missing = [
-        key
-        for key, is_there in (("account_id", "account_id" in data), ("binding", bool(texts)))
-        if not is_there
-    ]
-    if missing:
-        raise RequestRefused("missing required keys : " + "".join(missing))
-    account_id = data["account_id"]
-    if not isinstance(account_id, str):
-        raise RequestRefused("unauthorized account id")
-    bindings, faults = [], []
-    for text in texts:
-        try:
-            bindings.append(parse_binding(account_id, text))
-        except BindingRefused as error:
-            faults.append(error.text)
-    if faults:
-        raise RequestRefused(*faults)
-    return account_id, list(dict.fromkeys(bindings))
-
-
-def _texts(data: Json) -> list[str]:
-    several = data.get("bindings", [])
-    found = [data["binding"]] if "binding" in data else []
-    found += several if isinstance(several, list) else [several]
-    if len(found) > BINDINGS_MAX or not all(isinstance(text, str) and text for text in found):
-        raise RequestRefused(f"binding must be text, bindings a list of at most {BINDINGS_MAX} texts")
-    return found

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from offhook.api import ApiSettings
 from offhook.api import websocket as websocket_module
-from offhook.api.websocket_session import BINDINGS_MAX
+from offhook.api.websocket_requests import BINDINGS_MAX
 
 from .node import ApiNode, TestAccount
 from .sockets import Socket
