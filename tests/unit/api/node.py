@@ -454,3 +454,14 @@ class TestAccount:
 
 def md5_credentials(username: str, password: str) -> str:
     return hashlib.md5(f"{username}:{password}".encode()).hexdigest()
+
+
+def settle(node: ApiNode) -> None:
+    """Let the phones say what they have to say, and the journal take what has come to an end."""
+
+    async def rest() -> None:
+        await asyncio.sleep(0.05)
+        await node.store.journal.durable()
+        await asyncio.sleep(0.01)
+
+    node.run(rest())

@@ -7,7 +7,7 @@ import pytest
 
 from offhook.api import ApiSettings
 
-from .node import Answer, ApiNode, TestAccount
+from .node import Answer, ApiNode, TestAccount, settle
 
 KEY = {"Idempotency-Key": "0b8f0f0e-4d6a"}
 DAY_S = 86_400.0
@@ -28,10 +28,6 @@ def same_answer(first: Answer, again: Answer) -> bool:
 
 def calls_of(node: ApiNode) -> set[str]:
     return {command.call_id for command in node.phones.dialed}
-
-
-def settle(node: ApiNode) -> None:
-    node.run(asyncio.sleep(0.05))
 
 
 def test_the_same_click_gets_the_first_answer_again(node: ApiNode, button: str) -> None:

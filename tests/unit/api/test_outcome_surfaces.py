@@ -8,7 +8,7 @@ import pytest
 from offhook.api import waiting
 from offhook.app.errors import StorageLost
 
-from .node import ApiNode, TestAccount
+from .node import ApiNode, TestAccount, settle
 
 KEYS = ("outcome", "party", "side", "by", "hangup_cause", "sip_code", "sip_reason", "times")
 
@@ -29,10 +29,6 @@ REFUSALS = [
     ("failed", "RECOVERY_ON_TIMER_EXPIRE", 504),
 ]
 """What a phone says, and what it comes to: a row of the matrix each."""
-
-
-def settle(node: ApiNode) -> None:
-    node.run(asyncio.sleep(0.05))
 
 
 def words(item: dict[str, Any]) -> dict[str, Any]:
