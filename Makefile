@@ -30,7 +30,7 @@ check: $(READY)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -m "not slow"
 
-# A world that breaks prints its seed; `python -m tests.simulation --seed N` shows what happened in it.
+# A world that breaks prints its seed; the line to replay it comes with it.
 CALLS ?= 1000000
 FIRST ?= 0
 simulate: $(READY)

@@ -12,7 +12,7 @@ from collections import Counter
 import structlog
 
 from .ladder import Ladder
-from .scenario import CALLS, SCENARIOS
+from .scenario import CALLS, SCENARIOS, scenario_named
 from .virtual_time import WorldBroken
 from .world import World, take_log
 
@@ -36,18 +36,15 @@ def main() -> int:
         cache_logger_on_first_use=True,
     )
     if arguments.seed is not None:
-        return replay(arguments.seed, silent=arguments.silent)
-    return run_many(_seeds(arguments), arguments.processes)
+        return replay(arguments.seed, arguments.scenario, silent=arguments.silent)
+    return run_many(_tasks(arguments), arguments.processes)
 
 
-def _seeds(arguments: argparse.Namespace) -> list[int]:
-    """Return as many seeds as it takes; those of one scenario if one is named."""
+def _tasks(arguments: argparse.Namespace) -> list[tuple[int, str]]:
+    """Return (seed, name of a scenario) of as many worlds as it takes."""
     worlds = -(-arguments.calls // CALLS)
-    names = [scenario.name for scenario in SCENARIOS]
-    if not arguments.scenario:
-        return list(range(arguments.first, arguments.first + worlds))
-    start = arguments.first * len(names) + names.index(arguments.scenario)
-    return list(range(start, start + worlds * len(names), len(names)))
+    seeds = range(arguments.first, arguments.first + worlds)
+    return [(seed, arguments.scenario or SCENARIOS[seed % len(SCENARIOS)].name) for seed in seeds]
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,21 +60,21 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_many(seeds: list[int], processes: int) -> int:
+def run_many(tasks: list[tuple[int, str]], processes: int) -> int:
     """Run them all; print totals; return 1 if a world broke."""
     started, total, broken = time.monotonic(), Counter[str](), []
     with multiprocessing.Pool(processes, initializer=_collect_seldom) as pool:
-        for seed, statistics, fault in pool.imap_unordered(run_world, seeds, chunksize=4):
+        for task, statistics, fault in pool.imap_unordered(run_world, tasks, chunksize=4):
             total += statistics
             if total["worlds"] % PROGRESS == 0:
-                print(f"{total['worlds']} of {len(seeds)} worlds hold", file=sys.stderr, flush=True)
+                print(f"{total['worlds']} of {len(tasks)} worlds hold", file=sys.stderr, flush=True)
             if fault:
-                broken.append(seed)
-                print(f"seed {seed}: {fault}", flush=True)
+                broken.append(task)
+                print(f"seed {task[0]} [{task[1]}] {fault}", flush=True)
     seconds = time.monotonic() - started
     report(total, seconds, processes)
-    for seed in broken[:20]:
-        print(f"replay: python -m tests.simulation --seed {seed}")
+    for seed, scenario in broken[:20]:
+        print(f'replay: python -m tests.simulation --seed {seed} --scenario "{scenario}"')
     return 1 if broken else 0
 
 
@@ -104,27 +101,24 @@ def report(total: Counter[str], seconds: float, processes: int) -> None:
     print(f"{seconds:.1f} s in {processes} processes: {calls / seconds:.0f} calls/s")
 
 
-def run_world(seed: int) -> tuple[int, Counter[str], str]:
-    """Return (seed, what happened, what is broken)."""
+def run_world(task: tuple[int, str]) -> tuple[tuple[int, str], Counter[str], str]:
+    """Return (seed and scenario, what happened, what is broken)."""
+    seed, scenario = task
     if seed % WORLDS_PER_COLLECTION == 0:
         gc.collect()
-    world = World(seed)
+    world = World(seed, scenario=scenario_named(scenario))
     try:
-        return seed, world.run(), ""
+        return task, world.run(), ""
     except WorldBroken as broken:
-        return seed, world.statistics, f"[{world.scenario.name}] at {world.agenda.now:.3f} s: {broken}"
+        return task, world.statistics, f"at {world.agenda.now:.3f} s: {broken}"
     except Exception:
-        return (
-            seed,
-            world.statistics,
-            f"[{world.scenario.name}] at {world.agenda.now:.3f} s: {traceback.format_exc(limit=-6)}",
-        )
+        return task, world.statistics, f"at {world.agenda.now:.3f} s: {traceback.format_exc(limit=-6)}"
 
 
-def replay(seed: int, *, silent: bool) -> int:
+def replay(seed: int, scenario: str | None, *, silent: bool) -> int:
     """Run one world; when it breaks, print the ladder and the journal of the call."""
     ladder = Ladder()
-    world = World(seed, ladder=ladder)
+    world = World(seed, scenario=scenario_named(scenario) if scenario else None, ladder=ladder)
     try:
         statistics = world.run()
     except WorldBroken as broken:

@@ -85,11 +85,17 @@ SCENARIOS: Final = (
     Scenario(name="strangers", conditions=BAD, strange=0.8),
     Scenario(name="crashes", conditions=GOOD, crashes=4, pace_s=0.6),
     Scenario(name="crashes on a bad network", conditions=BAD, crashes=4, pace_s=0.6, bypass=0.2),
+    Scenario(name="one crash after the other", conditions=JITTER, crashes=15, pace_s=0.6),
     Scenario(name="restarts", conditions=BAD, restarts=3, crashes=1, pace_s=0.6),
     Scenario(name="the relay dies", conditions=GOOD, relay_deaths=4),
     Scenario(name="the disk refuses", conditions=GOOD, disk_troubles=3, crashes=1, pace_s=0.6),
     Scenario(name="the clock is set", conditions=GOOD, clock_jumps=6, crashes=2, pace_s=0.6),
 )
+
+
+def scenario_named(name: str) -> Scenario:
+    """Return the scenario of that name."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)
 
 
 class Casting:

@@ -41,7 +41,7 @@ def run(seed: int, scenario: Scenario | None = None) -> tuple[World, Ladder]:
 @pytest.mark.parametrize("seed", range(len(SCENARIOS)), ids=[scenario.name for scenario in SCENARIOS])
 def test_a_world_of_each_kind_holds(seed: int) -> None:
     world, _ = run(seed)
-    assert sum(world.statistics[answer] for answer in ("accepted", "refused", "claimed")) > CALLS / 2
+    assert sum(world.statistics[answer] for answer in ("accepted", "refused", "claimed")) > CALLS / 4
     assert world.statistics["connected"] > 0
 
 

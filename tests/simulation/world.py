@@ -156,7 +156,7 @@ class World:
         self._start_after(self._node_dice.choice((0.0, 0.5, 0.5, 2.0, 2.0, 15.0)))
 
     def _start_after(self, pause: float) -> None:
-        self._busy_until = self.agenda.now + pause + 5.0
+        self._busy_until = self.agenda.now + pause + 0.001
         self.agenda.after(pause, self._start_node)
 
     def _restart(self) -> None:
