@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import FarEnd
 from .harness import Account, KazooClient, Server, Sipp
-from .harness.far_ends import ANSWERS, answers_after
+from .harness.far_ends import ANSWERS, RINGS_FOR_EVER, answers_after
 from .harness.waiting import wait_for
 
 pytestmark = pytest.mark.needs("sipp")
@@ -94,7 +94,9 @@ def test_a_second_sigterm_ends_live_calls_at_once(tmp_path: Path, far_end: FarEn
         node.start()
 
 
-def kill_while_joined(node: Server, far_end: FarEnd) -> tuple[Account, str, str, list[Sipp]]:
+def kill_while_joined(
+    node: Server, far_end: FarEnd, transport: str = "udp"
+) -> tuple[Account, str, str, list[Sipp]]:
     account = account_of(node)
     far_ends = [far_end(ANSWERS_BUT_MAY_BE_CANCELLED) for _ in range(2)]
     button = create_extensions(account, *(each.uri for each in far_ends))
@@ -117,4 +119,15 @@ def test_killed_server_gives_its_calls_an_outcome_when_it_is_back(node: Server, 
 def test_killed_server_ends_the_legs_it_left_when_it_is_back(node: Server, far_end: FarEnd) -> None:
     *_, far_ends = kill_while_joined(node, far_end)
     for each in far_ends:
-        each.assert_clean(timeout_s=3)
+        each.assert_clean(timeout_s=5)
+
+
+def test_killed_server_cancels_what_rang_when_it_is_back(node: Server, far_end: FarEnd) -> None:
+    account = account_of(node)
+    first, second = far_end(RINGS_FOR_EVER), far_end(RINGS_FOR_EVER)
+    call_id = account.connect(create_extensions(account, first.uri, second.uri), "1002")
+    account.wait_for_time(call_id, "first_ringing")
+    node.kill()
+    node.start()
+    first.assert_clean(timeout_s=5)
+    assert not second.received("INVITE")

@@ -148,13 +148,24 @@ def test_an_answer_is_acknowledged_and_hung_up_when_the_journal_has_it(
     run(scenario())
 
 
-@pytest.mark.parametrize(("is_confirmed", "is_known"), [(True, True), (False, True), (False, False)])
-def test_a_successor_hangs_up_what_was_answered(tmp_path: Path, is_confirmed: bool, is_known: bool) -> None:
+@pytest.mark.parametrize(
+    ("transport", "is_confirmed", "is_known"),
+    [
+        ("udp", True, True),
+        ("udp", False, True),
+        ("udp", False, False),
+        ("tcp", True, True),
+        ("tcp", False, True),
+    ],
+)
+def test_a_successor_hangs_up_what_was_answered(
+    tmp_path: Path, is_confirmed: bool, is_known: bool, transport: str
+) -> None:
     """The journal has the dialog, or the phone has had no ACK and repeats its 200; never neither."""
 
     async def scenario() -> None:
         async with given_phone() as (phone, uri):
-            port = free_port()
+            uri, port = f"{uri};transport={transport}", free_port()
             async with given_dead_engine(tmp_path / "dead", port) as legs:
                 legs.dial("a", uri)
                 answered = await legs.reports.wait_for(LegAnswered, "a")
