@@ -114,7 +114,7 @@ def _only(party: PartyPlan, which: Party, record: CallRecord) -> FarEnd:
     if len(party.steps) != 1 or len(party.steps[0].endpoints) != 1 or len(far_ends) != 1:
         raise _Unclear
     endpoint, script = party.steps[0].endpoints[0], far_ends[0].script
-    odd = script.name or script.tcp or script.away or script.babbles or script.challenges
+    odd = script.forks or script.name or script.tcp or script.away or script.babbles or script.challenges
     if odd or endpoint.delay_s or endpoint.progress_timeout_s:
         raise _Unclear
     return far_ends[0]
