@@ -18,6 +18,7 @@ import aiohttp
 READY_S: Final = 20.0
 STOP_S: Final = 15.0
 MEDIA_PORTS: Final = 32
+PORTS_START, PORTS_END = 10_000, 32_000
 
 
 class DemoFailed(Exception):
@@ -92,10 +93,21 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def _free_port(room: int = 1) -> int:
-    """Return a port that is free now, with `room` more above it; even, as RTP wants it."""
+    """Return an even port that is free now for TCP and UDP, with `room` ports in all.
+
+    Below the range from which the system gives ports to clients: there a port can be taken any moment.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1]) & ~1
-        if port + room < 65_535:
+        port = secrets.randbelow(PORTS_END - PORTS_START - room) + PORTS_START & ~1
+        if all(_is_free(port + offset) for offset in range(room)):
             return port
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
