@@ -1,6 +1,6 @@
 """kill -9 at random instants under load: every accepted call has one outcome, no far end keeps a leg.
 
-OFFHOOK_TEST_KILLS=200 makes a longer run of it.
+OFFHOOK_TEST_KILLS=200 makes a longer run of it; give pytest `-o faulthandler_timeout=0` then.
 """
 
 import os
