@@ -8,7 +8,7 @@ import offhook
 from offhook.api.routing import Access, Handler, Route, Routes
 
 from .components import ERRORS, SECURITY, Schema, responses, schema_name, schemas
-from .examples import DOCUMENT_EXAMPLES
+from .examples import DOCUMENT_EXAMPLES, ENVELOPE_EXAMPLE
 from .operations import Described, describe
 
 ABOUT: Final = """KAZOO's v2 API. Every answer stands in an envelope; `data` of the request body holds what is
@@ -75,6 +75,9 @@ def _operation_id(method: str, path: str) -> str:
 def _request_body(described: Described, method: str) -> dict[str, Any] | None:
     if method not in ("PUT", "POST", "PATCH"):
         return None
+    if described.request_files:
+        file: Schema = {"schema": {"type": "string", "format": "binary"}}
+        return {"required": True, "content": dict.fromkeys(described.request_files, file)}
     data: Schema = {"type": "object"}
     if described.request:
         data = {"$ref": f"#/components/schemas/{_reference(described.request)}"}
@@ -108,16 +111,22 @@ def _responses(described: Described) -> dict[str, Any]:
 
 
 def _content(described: Described, kind: str, status: int) -> dict[str, Any]:
+    if kind == "text/event-stream":
+        return {"schema": {"description": "Events with `id`, `event` and `data`, a JSON object"}}
     if kind != _JSON:
         return {"schema": {"type": "string"}}
+    media: dict[str, Any] = {"schema": _answer_schema(described)}
+    if described.answer_example is not None and status == max(described.success):
+        media["example"] = ENVELOPE_EXAMPLE | {"data": described.answer_example}
+    return media
+
+
+def _answer_schema(described: Described) -> Schema:
     if described.is_list:
         rows: Schema = {"type": "object", "properties": {"data": {"type": "array"}}}
         parts = [_ENVELOPE, {"$ref": "#/components/schemas/List"}, *([rows] if described.has_rows else [])]
-        return {"schema": {"allOf": parts}}
+        return {"allOf": parts}
     if not described.answer:
-        return {"schema": _ENVELOPE}
+        return _ENVELOPE
     data = {"$ref": f"#/components/schemas/{schema_name(described.answer)}Stored"}
-    media: dict[str, Any] = {
-        "schema": {"allOf": [_ENVELOPE, {"type": "object", "properties": {"data": data}}]}
-    }
-    return media
+    return {"allOf": [_ENVELOPE, {"type": "object", "properties": {"data": data}}]}

@@ -66,3 +66,14 @@ VALIDATION_EXAMPLE: Final[dict[str, Any]] = {
     "timestamp": "2026-03-05T11:22:33Z",
     "tokens": {"consumed": 1, "remaining": 99},
 }
+
+ENVELOPE_EXAMPLE: Final[dict[str, Any]] = {
+    "status": "success",
+    "auth_token": "eyJhbGciOi…",
+    "node": "mQ3vT0k2bYw1",
+    "request_id": "7c1f3a0a2b9f47bd8c9b6c1c40a5d2e1",
+    "timestamp": "2026-03-05T11:22:33Z",
+    "tokens": {"consumed": 1, "remaining": 99},
+    "version": "0.1.0",
+}
+"""What stands around the example of an answer."""

@@ -1,10 +1,11 @@
 """What each route takes and answers, found from the route itself: its path, its handlers, who may use it.
 
-Documents need no line here: a handler of a `Collection` tells its type. `_SPECIAL` holds what a path alone
-does not tell.
+Documents need no line of their own: a handler of a `Collection` tells its type. `specials` holds what path
+and handler do not tell.
 """
 
 import inspect
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from offhook.api.routing import Access, Handler, Route
 from offhook.directory.schemas import DOCUMENTS, REQUESTS
 
 from .components import Schema, parameter
+from .specials import Special, special_of
 
 _INTEGER: Final[Schema] = {"type": "integer"}
 _BOOLEAN: Final[Schema] = {"type": "boolean"}
@@ -75,6 +77,8 @@ class Described:
     """Content types of bodies that are files."""
     example: str = ""
     """Key into the examples."""
+    answer_example: Any = None
+    """`data` of an answer."""
     answer: str = ""
     """Name of the schema of `data` in the answer."""
     is_list: bool = False
@@ -84,46 +88,9 @@ class Described:
     content_types: tuple[str, ...] = ("application/json",)
 
 
-_SPECIAL: Final[dict[tuple[str, str], dict[str, Any]]] = {
-    ("PUT", "user_auth"): {"request": "user_auth", "errors": {401}},
-    ("PUT", "api_auth"): {"request": "api_auth", "errors": {404}},
-    ("GET", "connect"): {
-        "success": {202: "The call is placed", 200: "Blocking, or a dry run"},
-        "call": "connect",
-    },
-    ("POST", "connect"): {
-        "success": {202: "The call is placed", 200: "Blocking, or a dry run"},
-        "call": "connect",
-        "request": "connect",
-    },
-    ("GET", "quickcall"): {"success": {202: "The call is placed", 200: "A dry run"}, "call": "quickcall"},
-    ("POST", "quickcall"): {
-        "success": {202: "A phone has answered", 200: "A dry run"},
-        "call": "quickcall",
-        "request": "quickcall",
-        "errors": {500},
-    },
-    ("DELETE", "accounts"): {"errors": {500}},
-    ("POST", "redeliver"): {"success": {202: "The event is sent again"}, "errors": {409}},
-    ("GET", "events"): {
-        "empty": {204: "The end was told already"},
-        "content_types": ("text/event-stream",),
-        "parameters": [parameter("Last-Event-ID", "header", "Go on after this event", _INTEGER)],
-    },
-    ("GET", "timeline"): {
-        "content_types": ("application/json", "text/plain", "application/vnd.tcpdump.pcap"),
-        "parameters": [parameter("format", "query", "json", {"enum": ["json", "text", "pcap"]})],
-    },
-    ("PATCH", "webhooks"): {
-        "request_fields": {"type": "object", "properties": {"re-enable": {"const": True}}}
-    },
-}
-"""By method and the last word of the path: what path and handler do not tell. `call` names the options."""
-
-
 def describe(route: Route, method: str, handler: Handler) -> Described:
     """Return what is known of one operation."""
-    found = Described(summary=_summary(handler), tag=_tag(route.path))
+    found = Described(summary=_summary(method, handler), tag=_tag(route.path))
     found.parameters = [
         parameter(name, "path", PATH_WORDS.get(name, name)) for name in path_arguments(route.path)
     ]
@@ -132,8 +99,8 @@ def describe(route: Route, method: str, handler: Handler) -> Described:
     _by_document(found, route, method, handler)
     if method == "GET" and (found.is_list or _is_list(handler)):
         _as_list(found)
-    special = _SPECIAL.get((method, _last_word(route.path)))
-    if special and (route.path != "webhooks" or method != "PATCH"):
+    special = special_of(method, route.path)
+    if special is not None:
         _specially(found, special)
     return found
 
@@ -210,19 +177,21 @@ def _as_list(found: Described) -> None:
     found.content_types = ("application/json", "text/csv")
 
 
-def _specially(found: Described, special: dict[str, Any]) -> None:
-    found.success = special.get("success", found.success)
-    found.errors |= special.get("errors", set())
-    found.empty |= special.get("empty", {})
-    found.parameters += special.get("parameters", [])
-    found.content_types = special.get("content_types", found.content_types)
-    found.request_fields = special.get("request_fields")
-    found.request = special.get("request", found.request)
-    found.example = special.get("request", found.example)
-    call = special.get("call")
-    if call:
+def _specially(found: Described, special: Special) -> None:
+    found.summary = special.title or found.summary
+    found.success = special.success or found.success
+    found.errors |= special.errors
+    found.empty |= special.empty
+    found.parameters += special.parameters
+    found.content_types = special.answers or found.content_types
+    found.request_fields = special.fields
+    found.request_files = special.files
+    found.answer_example = special.example
+    if special.request:
+        found.request = found.example = special.request
+    if special.call:
         found.errors |= {409, 422}
-        found.parameters += _call_options(call)
+        found.parameters += _call_options(special.call)
 
 
 def _call_options(name: str) -> list[Schema]:
@@ -239,20 +208,30 @@ def _of_query(schema: Schema) -> Schema:
     return {key: value for key, value in schema.items() if not key.startswith("x-") and key != "description"}
 
 
-def _summary(handler: Handler) -> str:
+def _summary(method: str, handler: Handler) -> str:
+    """Return a title: of a collection's own operations from the type, else the docstring's first line."""
+    owner, name = getattr(handler, "__self__", None), getattr(handler, "__name__", "")
+    if isinstance(owner, Collection) and name in _TITLES and owner.type in DOCUMENTS:
+        return _TITLES[name].format(noun=owner.noun, type=owner.type.replace("_", " "))
     lines = (inspect.getdoc(handler) or "").strip().splitlines()
-    first = lines[0] if lines else ""
-    head, colon, rest = first.partition(": ")
-    if colon and head.split(" ")[0].isupper():
-        first = rest[:1].upper() + rest[1:]
-    return first.rstrip(".")
+    first = _HEAD.sub("", lines[0] if lines else "")
+    first = _OF.sub(_VERBS.get(method, ""), first)
+    return first[:1].upper() + first[1:].rstrip(".")
+
+
+_TITLES: Final = {
+    "index": "List {noun}",
+    "create": "Create: {type}",
+    "read": "Read: {type}",
+    "replace": "Replace: {type}",
+    "patch": "Change fields: {type}",
+    "delete": "Delete: {type}",
+}
+_HEAD: Final = re.compile(r"^(GET|PUT|POST|PATCH|DELETE)( [^:`]*)?: ")
+_OF: Final = re.compile(r"^(GET|PUT|POST|PATCH|DELETE) (of |to )")
+_VERBS: Final = {"DELETE": "delete ", "PATCH": "change ", "PUT": "create in ", "POST": "replace "}
 
 
 def _tag(path: str) -> str:
     words = [word for word in path.split("/") if not word.startswith("{")]
     return words[1] if words[0] == "accounts" and len(words) > 1 else words[0]
-
-
-def _last_word(path: str) -> str:
-    words = [word for word in path.split("/") if not word.startswith("{")]
-    return words[-1]
