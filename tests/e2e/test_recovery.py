@@ -1,4 +1,4 @@
-"""kill -9 at random instants under load: every accepted call has one outcome, no far end keeps a leg.
+"""kill -9 at random instants under load: one outcome for each accepted call, webhooks tell it, no leg is left.
 
 OFFHOOK_TEST_KILLS=200 makes a longer run of it; give pytest `-o faulthandler_timeout=0` then.
 """
@@ -17,6 +17,7 @@ import pytest
 
 from .harness import Account, KazooClient, Server, Sipp
 from .harness.far_ends import LIVES_THROUGH_CRASHES
+from .harness.receiver import RECEIVER_HOST, Receiver
 from .harness.waiting import wait_for
 
 pytestmark = pytest.mark.needs("sipp")
@@ -36,7 +37,7 @@ CLEAN_WITHIN_S: Final = 45.0
 def node(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "node"
     folder.mkdir()
-    server = Server(folder)
+    server = Server(folder, OFFHOOK_WEBHOOK_ALLOW=f"{RECEIVER_HOST}/32")
     server.start()
     yield server
     server.kill()
@@ -88,7 +89,23 @@ class Callers:
                 time.sleep(0.01)
 
 
-def test_kill_9_at_random_instants(node: Server, far_ends: list[Sipp]) -> None:
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as listening:
+        yield listening
+
+
+def final_outcomes(receiver: Receiver) -> dict[str, set[str]]:
+    """Return what was delivered as the outcome of each call."""
+    told: dict[str, set[str]] = {}
+    for received in list(receiver.received):
+        event = received.event
+        if event.get("final"):
+            told.setdefault(event["origin_call_id"], set()).add(event["outcome"])
+    return told
+
+
+def test_kill_9_at_random_instants(node: Server, far_ends: list[Sipp], receiver: Receiver) -> None:
     dice = random.Random(3)
     client = KazooClient(node.host, node.http_port)
     client.login(node.api_key)
@@ -96,6 +113,9 @@ def test_kill_9_at_random_instants(node: Server, far_ends: list[Sipp]) -> None:
     for number, sipp in zip(("1001", "1002"), far_ends, strict=True):
         account.create_extension(number, account.create_static_phone(f"phone{number}", sipp.uri))
     button = account.create_button("1001")
+    account.create(
+        "webhooks", {"name": "CRM", "uri": receiver.uri, "hook": "channel_destroy", "format": "json"}
+    )
     accepted: list[str] = []
     settled = 0
     for kill in range(1, KILLS + 1):
@@ -123,4 +143,10 @@ def test_kill_9_at_random_instants(node: Server, far_ends: list[Sipp]) -> None:
     wait_for(lambda: account.get("channels") == [], timeout_s=CLEAN_WITHIN_S, what="the last channel to end")
     for sipp in far_ends:
         sipp.finish(timeout_s=CLEAN_WITHIN_S)
+    outcome_of = {call["call_id"]: {call["outcome"]} for call in calls}
+    wait_for(
+        lambda: final_outcomes(receiver).keys() >= outcome_of.keys(), timeout_s=30, what="the last webhook"
+    )
+    told = final_outcomes(receiver)
+    assert {call_id: told[call_id] for call_id in accepted} == outcome_of
     print(f"{KILLS} kills, {len(accepted)} accepted calls, outcomes {dict(outcomes)}")
