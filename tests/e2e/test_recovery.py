@@ -1,4 +1,4 @@
-"""kill -9 at random instants under load: one outcome for each accepted call, webhooks tell it, no leg is left.
+"""kill -9 at random instants under load: one outcome per accepted call, webhooks tell it, no leg is left.
 
 OFFHOOK_TEST_KILLS=200 makes a longer run of it; give pytest `-o faulthandler_timeout=0` then.
 """
