@@ -241,6 +241,7 @@ def accounts(kit: Kit) -> None:
         wants="another one",
         holds=lambda a: a.data["api_key"] != before.data["api_key"],
     )
+    _tree_of_resellers(kit, child_id)
     kit.fails(
         "accounts: DELETE with children",
         kit.ask("DELETE", kit.base),
@@ -249,6 +250,16 @@ def accounts(kit: Kit) -> None:
     )
     kit.expect("accounts: DELETE", kit.ask("DELETE", f"/v2/accounts/{child_id}"), 200)
     kit.fails("accounts: GET after DELETE", kit.ask("GET", f"/v2/accounts/{child_id}"), {403, 404})
+
+
+def _tree_of_resellers(kit: Kit, child_id: str) -> None:
+    """What only the master account may do; another account's key gets 403."""
+    path = f"/v2/accounts/{child_id}"
+    allowed = {200, 201, 403}
+    kit.expect("accounts: reseller", kit.ask("PUT", f"{path}/reseller", {}), allowed)
+    kit.expect("accounts: reseller no longer", kit.ask("DELETE", f"{path}/reseller"), allowed)
+    moved = kit.ask("POST", f"{path}/move", {"to": kit.account_id})
+    kit.expect("accounts: move", moved, allowed)
 
 
 def uniqueness(kit: Kit) -> None:

@@ -128,6 +128,13 @@ def settings_of_accounts(kit: Kit) -> None:
         wants="properties",
         holds=lambda a: "extension" in a.data["properties"],
     )
+    checked = kit.ask("PUT", "/v2/schemas/clicktocall/validation", {"name": "x", "extension": "1"})
+    kit.expect("schemas: validation of a good document", checked, OK)
+    kit.invalid(
+        "schemas: validation of a bad one",
+        kit.ask("PUT", "/v2/schemas/clicktocall/validation", {"name": "x"}),
+        extension="required",
+    )
     kit.create("users", {"first_name": "Sought", "last_name": "Zebra"})
     found = kit.ask("GET", f"{kit.base}/search", query={"t": "user", "q": "name", "v": "zeb"})
     kit.expect(

@@ -243,3 +243,27 @@ def test_a_database_has_one_owner(database: Path) -> None:
 def test_a_database_that_is_not_there_is_not_exported(database: Path) -> None:
     with pytest.raises(FileNotFoundError):
         SqliteSource(database)
+
+
+def test_an_import_that_was_cut_off_is_run_again(database: Path) -> None:
+    rows = [kazoo("cdr", f"202403-{n}", timestamp=63876500000 + n) for n in range(1_200)]
+    documents = [account(), device(), *rows]
+
+    readings = 0
+
+    def cut_off() -> Iterator[Line]:
+        nonlocal readings
+        readings += 1
+        for number, document in enumerate(documents, start=1):
+            if number == 800 and readings == 2:
+                raise InterruptedError
+            yield Line(number, json.dumps(document).encode())
+
+    with SqliteTarget(database) as target:
+        importer = Importer(target, clock=SystemClock(), random=SystemRandom(), realm_suffix="sip.test")
+        with pytest.raises(InterruptedError):
+            asyncio.run(importer.run(cut_off))
+    report = imported(database, documents)
+    assert report.is_complete
+    assert (report.taken["cdr"], report.unchanged["cdr"]) == (700, 500)
+    assert len([line for line in exported(database) if line["pvt_type"] == "cdr"]) == 1_200
