@@ -142,7 +142,7 @@ def test_kill_9_at_random_instants(node: Server, far_ends: list[Sipp], receiver:
     assert set(listed.values()) == {1}
     wait_for(lambda: account.get("channels") == [], timeout_s=CLEAN_WITHIN_S, what="the last channel to end")
     for sipp in far_ends:
-        sipp.finish(timeout_s=CLEAN_WITHIN_S)
+        wait_for(lambda sipp=sipp: not sipp.legs_left(), timeout_s=CLEAN_WITHIN_S, what="the last leg to end")
     outcome_of = {call["call_id"]: {call["outcome"]} for call in calls}
     wait_for(
         lambda: final_outcomes(receiver).keys() >= outcome_of.keys(), timeout_s=30, what="the last webhook"

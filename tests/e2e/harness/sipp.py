@@ -16,6 +16,8 @@ STOP_S: Final = 5.0
 
 _SEPARATOR: Final = re.compile(r"^-{30,}.*$", re.MULTILINE)
 _ENTRY: Final = re.compile(r"^(?:UDP|TCP) message (received|sent) .*?:\s*\n", re.MULTILINE)
+_CALL_ID: Final = re.compile(r"^Call-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
+_METHOD: Final = re.compile(r"^CSeq:\s*\d+ (\w+)", re.MULTILINE | re.IGNORECASE)
 _AUDIO: Final = re.compile(r"^c=IN IP4 (\S+)\r?\n.*?^m=audio (\d+) ", re.MULTILINE | re.DOTALL)
 
 
@@ -104,6 +106,24 @@ class Sipp:
             lambda: self.received(start), timeout_s=timeout_s, what=f"{start} at sipp '{self.scenario.name}'"
         )
         return found[0]
+
+    def legs_left(self) -> list[str]:
+        """Return the Call-IDs of legs that were not ended: by BYE if answered, else by a refusal and its ACK.
+
+        Read from its log, whatever SIPp itself thinks of messages that meet it between two steps.
+        """
+        seen: dict[str, set[str]] = {}
+        for way, text in self._messages():
+            call_id, method = _CALL_ID.search(text), _METHOD.search(text)
+            if call_id and method:
+                status = text.split()[1] if text.startswith("SIP/2.0") else ""
+                seen.setdefault(call_id[1], set()).add(f"{way} {method[1]} {status}".strip())
+        return [
+            call_id
+            for call_id, events in seen.items()
+            if "received INVITE" in events
+            and not events >= {"received ACK"} | ({"received BYE"} if "sent INVITE 200" in events else set())
+        ]
 
     def offered_audio(self, *, timeout_s: float = 10.0) -> tuple[str, int]:
         """Return where the INVITE's offer wants RTP."""
