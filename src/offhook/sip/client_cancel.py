@@ -29,9 +29,9 @@ class ClientCancel:
         invite: Request,
         transaction: ClientTransaction,
         reason: EndReason | None,
-        done: Callable[[int, EndCause | None, float], None],
+        done: Callable[[Response | None, EndCause | None, float], None],
     ) -> None:
-        """invite is the request as sent, transaction its own; done(status, cause, now) is called once."""
+        """invite is the request as sent, transaction its own; done(response, cause, now) is called once."""
         self._core = core
         self._invite = invite
         self._transaction = transaction
@@ -63,7 +63,7 @@ class ClientCancel:
     ) -> None:
         """Try again when the connection was lost: the far end must not ring on."""
         if cause is not EndCause.TRANSPORT or self._lost >= len(RECONNECT_PAUSES):
-            self._done(status, cause, now)
+            self._done(response, cause, now)
             return
         pause = RECONNECT_PAUSES[self._lost] * self._core.config.t1
         self._lost += 1

@@ -15,7 +15,7 @@ from offhook.kernel import Timer
 from .client_cancel import ClientCancel
 from .client_request import STATUS_OF_CAUSE
 from .commands import EndReason, HeaderLines, InviteRequest
-from .config import MAX_FORK_DIALOGS
+from .config import CSEQ_MARGIN, MAX_FORK_DIALOGS
 from .credentials import Login, answer_to_challenge
 from .dialogs import Dialog, DialogState, contact_of
 from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress
@@ -274,18 +274,41 @@ class ClientInvite:
             self._side.core, self._sent, transaction, self._cancel_reason, self._on_cancel_done
         )
 
-    def _on_cancel_done(self, status: int, cause: EndCause | None, now: float) -> None:
+    def _on_cancel_done(self, response: Response | None, cause: EndCause | None, now: float) -> None:
         """Wait no longer than a 2xx repeats for an INVITE that the far end does not know.
 
         A server that has answered may know the INVITE no more, but then it repeats its 2xx (13.3.1.4).
         """
         if not self._is_resumed:
             return
-        if 200 <= status < 300:
+        core = self._side.core
+        if response is not None and response.status < 300:
             self.is_unknown = False
+            core.wheel.start(now + core.config.longest_repeat, partial(self._hang_up_acknowledged, response))
         elif cause is not EndCause.TIMEOUT and self._abandon_timer is not None:
             self._cancel_sent = False  # it may have overtaken its INVITE: a provisional answer would say so
-            self._abandon_after(self._side.core.config.longest_repeat, now)
+            self._abandon_after(core.config.longest_repeat, now)
+
+    def _hang_up_acknowledged(self, response: Response, now: float) -> None:
+        """The CANCEL was taken, and no final answer comes: the far end has answered, and has had its ACK.
+
+        The process before us was hanging it up. Its tag is that of its answer to the CANCEL (9.2).
+        """
+        if self.state is not InviteState.PENDING or self.transaction.state is not State.PROCEEDING:
+            return
+        tag = response.to_tag
+        dialog = self._forks.get(tag) or self._fork(response, tag)
+        if dialog is None or dialog.state is not DialogState.EARLY:
+            return
+        dialog.state = DialogState.CONFIRMED
+        dialog.local_cseq += CSEQ_MARGIN
+        self._surplus += 1
+        dialog.on_surplus_over = partial(self._acknowledged_is_over, self.transaction)
+        self._side.bye(dialog, now)
+
+    def _acknowledged_is_over(self, transaction: ClientTransaction, now: float) -> None:
+        self._surplus_over(now)
+        self._abandon(transaction, now)
 
     def _abandon_after(self, delay: float, now: float) -> None:
         self._stop_abandon_timer()

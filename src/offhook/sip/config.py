@@ -15,6 +15,9 @@ MAX_AUTH_ROUNDS: Final = 2
 RECONNECT_PAUSES: Final = (0, 1, 2, 4, 8)
 """In T1, before each new connection that a CANCEL or BYE is sent over: 7.5 s, in which a proxy is back."""
 
+CSEQ_MARGIN: Final = 1_000
+"""Requests a dialog may have sent after it was recorded; gaps are allowed (RFC 3261 12.2.1.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserAgentConfig:

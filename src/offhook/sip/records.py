@@ -5,19 +5,17 @@ Credentials are not kept: a server that challenges the BYE refuses it, and the l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .commands import InviteRequest
+from .config import CSEQ_MARGIN
 from .dialogs import Dialog, DialogState
 from .flows import Flow
 
 if TYPE_CHECKING:
     from .client_invite import ClientInvite
-
-CSEQ_MARGIN: Final = 1_000
-"""Requests a dialog may have sent after it was recorded; gaps are allowed (RFC 3261 12.2.1.1)."""
 
 
 class DialogRecord(msgspec.Struct, frozen=True, kw_only=True):

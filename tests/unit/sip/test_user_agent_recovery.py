@@ -73,6 +73,20 @@ def test_an_invite_the_far_end_cancels_is_over_at_its_487(wire: Wire) -> None:
     assert_clean(wire)
 
 
+def test_a_far_end_that_takes_the_cancel_and_says_no_more_had_its_ack_and_is_hung_up(wire: Wire) -> None:
+    given_resumed_cancel(wire)
+    wire.answer(wire.last("CANCEL"), 200, tag="answered")
+    wire.wait(4.9)
+    assert wire.requests("BYE") == []
+    wire.wait(0.2)
+    bye = wire.last("BYE")
+    assert (bye.from_tag, bye.to_tag, bye.call_id) == (TAG, "answered", "lost")
+    wire.answer(bye, 200)
+    assert wire.one(InviteEnded).status == 487
+    wire.wait(400)
+    assert_clean(wire)
+
+
 def test_an_invite_that_never_arrived_is_over_once_no_answer_can_be_repeated(wire: Wire) -> None:
     invite = given_resumed_cancel(wire)
     wire.answer(wire.last("CANCEL"), 481)
