@@ -134,6 +134,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAccount]:
     node.stop()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
