@@ -121,6 +121,7 @@ class Casting:
         }
         if fields["status"] == 200:
             fields |= self._talk()
+            fields["forks"] = not fields["tcp"] and dice.random() < 0.05
         if dice.random() < scenario.strange:
             fields |= self._strangeness()
         if dice.random() < scenario.names:
@@ -136,7 +137,6 @@ class Casting:
             "hangs_up_after": dice.choice((None, 0.0, dice.uniform(0, 2), dice.uniform(0, 30))),
             "reinvites_after": dice.uniform(0, 10) if dice.random() < 0.15 else None,
             "refuses_reinvites": dice.random() < 0.2,
-            "forks": dice.random() < 0.05,
         }
 
     def _strangeness(self) -> dict[str, object]:

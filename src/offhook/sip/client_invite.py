@@ -48,6 +48,7 @@ class ClientInvite:
         "_cancel_sent",
         "_forks",
         "_has_provisional",
+        "_is_late",
         "_is_resumed",
         "_rounds",
         "_sent",
@@ -80,6 +81,8 @@ class ClientInvite:
         """CANCELED after cancel(), TIMEOUT after timer C; then InviteAnswered never comes."""
         self._cancel_reason: EndReason | None = None
         self._cancel_sent = False
+        self._is_late = False
+        """A provisional answer came after the CANCEL was sent."""
         self.is_unknown = False
         """After resume(): the far end has not shown yet that it ever had this INVITE."""
         self._is_resumed = False
@@ -162,6 +165,7 @@ class ClientInvite:
     def _on_provisional(self, response: Response, now: float) -> None:
         self._has_provisional = True
         if self.cancel_cause is not None:
+            self._is_late = self._cancel_sent
             self._send_cancel(now)
             return
         if response.status == 100:
@@ -254,6 +258,7 @@ class ClientInvite:
         if self._cancel_sent or self.transaction.state is not State.PROCEEDING:
             return
         self._cancel_sent = True
+        self._is_late = False
         self._new_cancel(self.transaction).start(now)
         self._abandon_after(self._side.core.config.give_up, now)
 
@@ -286,8 +291,11 @@ class ClientInvite:
             self.is_unknown = False
             core.wheel.start(now + core.config.longest_repeat, partial(self._hang_up_acknowledged, response))
         elif cause is not EndCause.TIMEOUT and self._abandon_timer is not None:
-            self._cancel_sent = False  # it may have overtaken its INVITE: a provisional answer would say so
+            # It may have overtaken its INVITE: a provisional answer says so, before this or after it.
+            self._cancel_sent = False
             self._abandon_after(core.config.longest_repeat, now)
+            if self._is_late:
+                self._send_cancel(now)
 
     def _hang_up_acknowledged(self, response: Response, now: float) -> None:
         """The CANCEL was taken, and no final answer comes: the far end has answered, and has had its ACK.

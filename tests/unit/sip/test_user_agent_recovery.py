@@ -87,6 +87,22 @@ def test_a_far_end_that_takes_the_cancel_and_says_no_more_had_its_ack_and_is_hun
     assert_clean(wire)
 
 
+@pytest.mark.parametrize("rings_first", [True, False])
+def test_a_cancel_that_overtook_its_invite_is_sent_again(wire: Wire, rings_first: bool) -> None:
+    invite = given_resumed_cancel(wire)
+    cancel = wire.last("CANCEL")
+    for message, status in sorted(
+        ((invite._sent, 180), (cancel, 481)), reverse=not rings_first, key=lambda p: p[1]
+    ):
+        wire.answer(message, status)
+    assert len(wire.requests("CANCEL")) == 2
+    wire.answer(wire.last("CANCEL"), 200)
+    wire.answer(invite._sent, 487)
+    assert wire.one(InviteEnded).status == 487
+    wire.wait(400)
+    assert_clean(wire)
+
+
 def test_an_invite_that_never_arrived_is_over_once_no_answer_can_be_repeated(wire: Wire) -> None:
     invite = given_resumed_cancel(wire)
     wire.answer(wire.last("CANCEL"), 481)
