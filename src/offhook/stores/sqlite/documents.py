@@ -27,9 +27,7 @@ Listings = Callable[[Callable[[apsw.Connection], Result]], Any]
 
 COLUMNS: Final = "d.id, d.account_id, d.type, d.data, d.private, d.revision, d.created_at, d.modified_at"
 
-GET: Final = (
-    f"SELECT {COLUMNS} FROM documents d WHERE account_id = ? AND id = ? AND type = ? AND deleted = 0"  # noqa: S608
-)
+GET: Final = f"SELECT {COLUMNS} FROM documents d WHERE account_id = ? AND id = ? AND type = ? AND deleted = 0"  # noqa: S608
 
 FIND: Final = f"""
 SELECT {COLUMNS} FROM document_keys k
