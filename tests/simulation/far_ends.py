@@ -133,7 +133,7 @@ class FarEnd:
 
     def note_arrival(self, data: bytes) -> None:
         """Something of it has reached the node; parts of a stream count as proper."""
-        if (self._heard_by in data and TALKS_NONSENSE not in data) or not data.startswith(b"SIP/2.0 "):
+        if self.script.tcp or (self._heard_by in data and TALKS_NONSENSE not in data):
             self.was_heard = True
 
     # --- messages -------------------------------------------------------------------------------------

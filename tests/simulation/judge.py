@@ -187,7 +187,10 @@ def _reason_for_end(ending: Ending, record: CallRecord) -> str:
         return "" if record.asked_to_end else "nobody asked for it"
     if ending.by is By.POLICY:
         return ""
-    return "" if record.lost_relay or record.had_crash else "the platform had no reason"
+    changed = any(far_end.script.reinvites_after is not None for far_end in record.cast.all)
+    unacknowledged = changed and ending.by is By.PLATFORM  # our 200 to its re-INVITE: the core hangs up
+    excused = record.lost_relay or record.had_crash or unacknowledged
+    return "" if excused else "the platform had no reason"
 
 
 def _somebody_failed(far_ends: Sequence[FarEnd], record: CallRecord) -> bool:

@@ -23,8 +23,8 @@ NODE: Final[Address] = ("10.0.0.1", 5060)
 LOST_IN_A_ROW: Final = 4
 """Of eleven tries in 64*T1; more would now and then lose a whole BYE, which no protocol can mend."""
 
-BROKEN_IN_A_ROW: Final = 3
-"""Connections to one far end that break before one holds for a message; a BYE tries five new ones."""
+BROKEN_MAX: Final = 4
+"""Connections of one far end that break, or cannot be opened; a BYE tries five new ones."""
 
 LONGEST_DELAY_S: Final = 3.0
 """Below T4: RFC 3261 does not promise anything about older packets."""
@@ -251,8 +251,8 @@ class Network:
     def breaks_now(self, address: Address) -> bool:
         """Tell whether a connection to a far end breaks under the next message, or cannot be opened."""
         way = (address, NODE, "tcp")
-        broken = self._lost.pop(way, 0)
-        if not self.conditions.breaks or broken >= BROKEN_IN_A_ROW:
+        broken = self._lost.get(way, 0)
+        if not self.conditions.breaks or broken >= BROKEN_MAX:
             return False
         if self._dice.random() >= self.conditions.breaks:
             return False

@@ -129,7 +129,7 @@ def cause_of_sip(status: int) -> str:
 
 def outcome_of(hangup_cause: str, sip_code: int) -> Outcome:
     """Return the outcome of a call that was not joined, from the cause and SIP status of its failed leg."""
-    if sip_code in _CREDENTIALS_REFUSED or sip_code == _GATEWAY_TIMEOUT:
+    if hangup_cause != CRASH and (sip_code in _CREDENTIALS_REFUSED or sip_code == _GATEWAY_TIMEOUT):
         return Outcome.FAILED
     return _OUTCOME_OF_CAUSE.get(hangup_cause, Outcome.FAILED)
 

@@ -162,7 +162,7 @@ def test_a_carrier_that_fails_is_blamed_and_the_next_is_tried() -> None:
 def test_a_leg_that_we_lost_makes_it_our_fault() -> None:
     call = given_second_rings(plan(first=(step("a"),), second=(step("b1", "b2"),)))
     call.receive(busy("b1"), 1003.0)
-    ending = end_of(call, LegEnded("b2", "CRASH", 487, "", by_peer=False))
+    ending = end_of(call, LegEnded("b2", "CRASH", 407, "", by_peer=False))  # whatever it said last
     assert ending[:4] == (Outcome.PLATFORM_ERROR, Party.SECOND, Side.CONTACT, By.PLATFORM)
 
 
