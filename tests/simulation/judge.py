@@ -197,7 +197,7 @@ def _somebody_failed(far_ends: Sequence[FarEnd], record: CallRecord) -> bool:
     scripts = [far_end.script for far_end in record.cast.all]
     strange = any(
         script.body != "ours" or script.babbles or script.challenges or script.away or script.tcp
-        or script.refuses_reinvites or script.forks
+        or script.refuses_reinvites or script.forks or script.reinvites_after is not None
         for script in scripts
     )  # fmt: skip
     codes = {code for far_end in far_ends for code in far_end.codes}
@@ -217,7 +217,8 @@ def orphans(record: CallRecord) -> list[FarEnd]:
     Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, those
     that spoilt their own TCP connection, and forks, whose surplus answer has an end of its own.
     Nor is a crash while the disk refuses, when answers were acknowledged that could not be stored, nor one
-    while a far end with an unusable answer does not hear its BYE: such an answer is not in the journal.
+    while a far end with an unusable answer does not hear its BYE, or a CANCEL looks for a new connection: that
+    is not in the journal.
     """
     if record.had_crash and record.lost_disk:
         return []
@@ -230,7 +231,7 @@ def orphans(record: CallRecord) -> list[FarEnd]:
         and not far_end.script.is_lost
         and not far_end.script.ignores_cancel
         and not far_end.script.forks
-        and (not record.had_crash or far_end.script.body in usable)
+        and (not record.had_crash or (far_end.script.body in usable and not far_end.script.tcp))
         and not (far_end.script.babbles and far_end.script.tcp)
     ]
 

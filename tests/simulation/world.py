@@ -259,7 +259,7 @@ class World:
         except WorldBroken as broken:
             raise WorldBroken(broken.what, call_id) from broken
         if self.scenario.conditions.breaks:
-            self.agenda.after(RECONNECT_S, self._check_orphans_over_tcp, call_id, record)
+            self.agenda.after(RECONNECT_S, self._check_orphans_over_tcp, call_id, record, self._processes)
         record.outcome = ending.outcome.value
         self.statistics[record.outcome] += 1
 
@@ -279,7 +279,9 @@ class World:
         if held:
             raise WorldBroken(f"a leg stands at {[one.address[0] for one in held]}")
 
-    def _check_orphans_over_tcp(self, call_id: str, record: CallRecord) -> None:
+    def _check_orphans_over_tcp(self, call_id: str, record: CallRecord, process: int) -> None:
+        if process != self._processes or self.node is None:
+            return  # a crash came while a CANCEL looked for a new connection
         try:
             self._check_no_orphan(record, over_tcp=True)
         except WorldBroken as broken:

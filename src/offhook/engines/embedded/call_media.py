@@ -26,7 +26,7 @@ from offhook.sip.sdp import (
 )
 
 from .media_library import BUILT_IN_MUSIC
-from .relay import MediaError, MediaRelay, PreparedMedia, RelayLost, RelaySide
+from .relay import MediaError, MediaRelay, PreparedMedia, RelayLost, RelayPort, RelaySide
 
 _log = structlog.get_logger("offhook.media")
 
@@ -102,7 +102,7 @@ class CallMedia:
         wanted = tuple(codecs) or self._agreed or DEFAULT_CODECS
         if side is RelaySide.SECOND:
             wanted = tuple(name for name in self._agreed if name in wanted)
-        port = await self._relay.open_leg(self.session_id, side)
+        port = await self._open(side)
         try:
             return build_offer(port.address, port.port, wanted, self._sdp_id, version=self._next(side))
         except LocalNoCodec:
@@ -154,7 +154,7 @@ class CallMedia:
     async def answer(self, side: RelaySide, body: bytes) -> bytes:
         """Answer an offer with the relay's port; connect the side. Raises MediaIncompatible, RelayLost."""
         assert self._relay is not None
-        port = await self._relay.open_leg(self.session_id, side)
+        port = await self._open(side)
         return self._answer_at(side, port.address, port.port, body)
 
     async def take_new_offer(self, side: RelaySide, body: bytes) -> bytes:
@@ -165,7 +165,7 @@ class CallMedia:
         assert self._relay is not None
         if body:
             return await self.answer(side, body)
-        port = await self._relay.open_leg(self.session_id, side)
+        port = await self._open(side)
         version = self._next(side)
         return build_offer(port.address, port.port, self._agreed, self._sdp_id, version=version).to_bytes()
 
@@ -258,11 +258,24 @@ class CallMedia:
     def close(self) -> None:
         """Free the ports. Idempotent."""
         self._is_closed = True
-        self._joined = True
+        self._joined = self._is_closed = True
         if self._relay is not None:
             self._relay.close(self.session_id)
 
     # --- within -------------------------------------------------------------------------------------
+
+    async def _open(self, side: RelaySide) -> RelayPort:
+        """Return the port of a side. A phone may change its session in the instant the call ends: then none.
+
+        Raises MediaIncompatible, RelayLost, RelayFull.
+        """
+        assert self._relay is not None
+        if not self._is_closed:
+            port = await self._relay.open_leg(self.session_id, side)
+            if not self._is_closed:
+                return port
+            self._relay.close(self.session_id)
+        raise MediaIncompatible("the call is over")
 
     def _connect(self, side: RelaySide, target: AudioTarget) -> None:
         if self._relay is None or target.host in (NOWHERE, "::"):
