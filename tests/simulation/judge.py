@@ -217,8 +217,8 @@ def orphans(record: CallRecord) -> list[FarEnd]:
     Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, those
     that spoilt their own TCP connection, and forks, whose surplus answer has an end of its own.
     Nor is a crash while the disk refuses, when answers were acknowledged that could not be stored, nor one
-    while a far end with an unusable answer does not hear its BYE, or a CANCEL looks for a new connection: that
-    is not in the journal.
+    while a far end with an unusable answer does not hear its BYE, or a CANCEL looks for a new connection:
+    that is not in the journal.
     """
     if record.had_crash and record.lost_disk:
         return []

@@ -8,8 +8,7 @@ from offhook.calls.model import MediaMode
 from offhook.engines.embedded.call_media import CallMedia, MediaIncompatible
 from offhook.engines.embedded.relay import RelaySide
 from tests.simulation.virtual_relay import SilentLibrary
-
-from ..sip.peers import SDP
+from tests.unit.sip.peers import SDP
 
 
 class SlowRelay:
