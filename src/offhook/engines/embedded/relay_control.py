@@ -9,8 +9,9 @@ MAX_IN_FLIGHT: Final = 128
 """Commands whose reply is awaited. RTPProxy drops a reply that does not fit into the socket's buffer, and
 Linux's default buffer holds some 270 short messages."""
 
-REPLY_BOUND_S: Final = 2.0
-"""A relay that answers nothing for this long is taken for dead; it usually answers in 30 µs."""
+REPLY_BOUND_S: Final = 8.0
+"""A relay that answers nothing for this long is taken for dead; it usually answers in 30 µs. A machine whose
+cores were fought over by six processes has kept it waiting for 2 s: losing every call then would be worse."""
 
 MAX_REPLY_BYTES: Final = 16_384
 """More than RTPProxy's own reply buffer (8 KiB): whatever sends this much without a line end is broken."""
