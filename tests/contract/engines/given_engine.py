@@ -1,8 +1,8 @@
 """A real engine on real sockets, far ends that are real soft phones, and the words to speak about both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,10 @@ from offhook.sip.config import UserAgentConfig
 from offhook.sip.events import SipEvent
 from offhook.sip.user_agent import UserAgentCore
 from offhook.system import SystemClock, SystemRandom
-from tests.e2e.harness.ports import free_block
+from tests.e2e.harness.ports import free_block, give_back
 
 HOST: Final = "127.0.0.1"
+MEDIA_PORTS: Final = 64
 PATIENCE_S: Final = 8.0
 CALL_ID: Final = "c2c-contract"
 
@@ -100,13 +101,24 @@ class Legs:
         return ended
 
 
-def build_embedded(folder: Path, port: int = 0) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRelay]:
-    """Return the embedded engine with a relay on free ports."""
+@contextmanager
+def given_media_ports() -> Iterator[tuple[int, int]]:
+    """Lend the first and last of some free ports."""
+    first = free_block(MEDIA_PORTS)
+    try:
+        yield first, first + MEDIA_PORTS - 1
+    finally:
+        give_back(range(first, first + MEDIA_PORTS))
+
+
+def build_embedded(
+    folder: Path, media: tuple[int, int], port: int = 0
+) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRelay]:
+    """Return the embedded engine with a relay on the media ports, first and last."""
     clock, random = SystemClock(), SystemRandom()
     core = UserAgentCore(UserAgentConfig(advertised={"udp": (HOST, port), "tcp": (HOST, port)}), random)
     endpoint = SipEndpoint(core, clock=clock, on_event=lambda event: None, host=HOST, port=port)
-    block = free_block(64)
-    relay = RtpIoRelay(folder, bind_address=HOST, ports=(block, block + 63))
+    relay = RtpIoRelay(folder, bind_address=HOST, ports=media)
     engine = EmbeddedEngine(
         endpoint=endpoint,
         media=CallMediaFactory(relay, MediaLibrary(folder / "media", folder)),
@@ -123,22 +135,23 @@ def build_embedded(folder: Path, port: int = 0) -> tuple[EmbeddedEngine, SipEndp
 @asynccontextmanager
 async def given_legs(folder: Path, port: int = 0) -> AsyncIterator[Legs]:
     """Run an engine, with a journal that has every answer at once; afterwards no leg may be left in it."""
-    engine, endpoint, relay = build_embedded(folder, port)
-    reports = Reports()
+    with given_media_ports() as media:
+        engine, endpoint, relay = build_embedded(folder, media, port)
+        reports = Reports()
 
-    def report(event: LegEvent) -> None:
-        reports(event)
-        if isinstance(event, LegAnswered):
-            engine.perform(ConfirmLeg(event.leg_id))
+        def report(event: LegEvent) -> None:
+            reports(event)
+            if isinstance(event, LegAnswered):
+                engine.perform(ConfirmLeg(event.leg_id))
 
-    await engine.start(report)
-    try:
-        yield Legs(engine, reports)
-        assert engine.count() == 0, "a leg is left"
-        assert len(relay) == 0, "a media session is left"
-        assert endpoint.core.dialog_count == 0, "a dialog is left"
-    finally:
-        await engine.stop()
+        await engine.start(report)
+        try:
+            yield Legs(engine, reports)
+            assert engine.count() == 0, "a leg is left"
+            assert len(relay) == 0, "a media session is left"
+            assert endpoint.core.dialog_count == 0, "a dialog is left"
+        finally:
+            await engine.stop()
 
 
 @asynccontextmanager
@@ -170,11 +183,12 @@ async def until(condition: Callable[[], bool]) -> None:
 async def given_dead_engine(folder: Path, port: int) -> AsyncIterator[Legs]:
     """Run an engine that dies without a word at the end, and whose journal is slow: it confirms nothing."""
     folder.mkdir()
-    engine, endpoint, relay = build_embedded(folder, port)
-    reports = Reports()
-    await engine.start(reports)
-    try:
-        yield Legs(engine, reports)
-    finally:
-        await endpoint.stop()
-        await relay.stop()
+    with given_media_ports() as media:
+        engine, endpoint, relay = build_embedded(folder, media, port)
+        reports = Reports()
+        await engine.start(reports)
+        try:
+            yield Legs(engine, reports)
+        finally:
+            await endpoint.stop()
+            await relay.stop()

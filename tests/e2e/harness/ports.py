@@ -8,8 +8,11 @@ from typing import Final
 HOST: Final = "127.0.0.1"
 
 SINGLES: Final = range(10_000, 20_000)
-_BLOCKS: Final = range(20_000, 32_000)
-"""Both below 32768, where Linux takes ports for outgoing connections."""
+_LARGE_BLOCKS: Final = range(20_000, 29_000)
+_SMALL_BLOCKS: Final = range(29_000, 32_000)
+"""All below 32768, where Linux takes ports for outgoing connections. Small blocks lie apart: scattered among
+the large ones they would leave no thousand ports in a row."""
+LARGE: Final = 200
 
 STEP: Final = 20
 TRIES: Final = 300
@@ -28,11 +31,12 @@ def free_rtp_port() -> int:
     return free_block(4, within=SINGLES)
 
 
-def free_block(size: int, *, within: range = _BLOCKS) -> int:
+def free_block(size: int, *, within: range | None = None) -> int:
     """Return the first of `size` free ports in a row; even if size is."""
+    within = within or (_LARGE_BLOCKS if size >= LARGE else _SMALL_BLOCKS)
     starts = range(within.start, within.stop - size, min(size, STEP))
-    for _ in range(TRIES):
-        start = starts[_seed.randrange(len(starts))]
+    tries = _seed.sample(starts, min(TRIES, len(starts)))  # at random first: other processes take ports too
+    for start in (*tries, *starts):
         block = range(start, start + size)
         if _given.isdisjoint(block) and all(_is_free(port) for port in block):
             _given.update(block)
