@@ -20,8 +20,10 @@ help:
 demo: $(READY)
 	@$(BIN)/offhook demo
 
+# Two processes: most of the tests wait for a network, a timer or a phone.
+TEST_PROCESSES ?= 2
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .

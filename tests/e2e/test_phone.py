@@ -170,7 +170,7 @@ async def given_phone(exchange: Exchange, **more):
         await phone.stop()
 
 
-async def until(condition, seconds: float = 3.0) -> None:
+async def until(condition, seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
@@ -185,6 +185,7 @@ def test_a_call_from_ring_to_hang_up(transport):
     async def scenario():
         async with given_exchange() as exchange, given_phone(exchange, transport=transport) as phone:
             assert happened(phone, Registered).expires_s == 300
+            called_at = CLOCK.monotonic()
             exchange.call()
             await until(lambda: happened(phone, Heard))
             await until(lambda: exchange.stream.ear.heard(PHONE_HZ) >= 0.2)
@@ -199,7 +200,7 @@ def test_a_call_from_ring_to_hang_up(transport):
             ended = happened(phone, CallEnded)
             assert ended.by_peer
             assert ended.reason == "that was all"
-            assert 0.2 < ended.talked_s < 3
+            assert 0 < ended.talked_s < CLOCK.monotonic() - called_at
             await until(lambda: any(isinstance(event, DialogEnded) for event in exchange.events))
             assert exchange.statuses() == [180, 200]
 

@@ -453,7 +453,7 @@ def _is_running(status: Path) -> bool:
         return False
 
 
-async def _until(condition, seconds: float = 3.0) -> None:
+async def _until(condition, seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
