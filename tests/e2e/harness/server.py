@@ -15,7 +15,9 @@ from typing import Final, Self
 from .ports import HOST, free_block, free_port, give_back
 from .waiting import wait_for
 
-READY_S: Final = 20.0
+READY_S: Final = 120.0
+"""A start takes a second of CPU, which ten busy processes on two cores may stretch to a minute. One that
+ends instead of getting ready is noticed at once."""
 STOP_S: Final = 20.0
 MEDIA_PORTS: Final = 400
 """Four for each leg: enough for 50 calls at once."""
