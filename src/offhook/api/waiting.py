@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar
 from offhook.app.errors import StorageLost
 from offhook.app.ports import Calls, CallView, LiveCall
 from offhook.calls.bounds import ringing_s
-from offhook.calls.call import ENDING_BOUND_S
 from offhook.calls.model import By, CallPlan
+from offhook.calls.states import ENDING_BOUND_S
 
 from .request import ClientGone, Request
 

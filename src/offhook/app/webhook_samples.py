@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from offhook.calls import Call
-from offhook.calls.call import Output
 from offhook.calls.events import (
     Fact,
     HoldRequested,
@@ -15,6 +14,7 @@ from offhook.calls.events import (
     UnholdRequested,
 )
 from offhook.calls.model import CallPlan, EndpointKind, EndpointPlan, PartyPlan, RingStep, Side
+from offhook.calls.states import Output
 from offhook.directory.model import Json
 
 from .channel_events import ChannelEvents

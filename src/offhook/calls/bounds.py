@@ -1,11 +1,11 @@
 """How long a call may stay in each of its states, by its plan: nothing stays "in progress" past these.
 
-The machine itself keeps them (call.py): each state has a timer that moves it on, whatever an engine or a
-peer does. docs/topics/outcomes.md states them for people.
+The machine itself keeps them (states.py): each state has a timer that moves it on, whatever an engine or
+a peer does. docs/topics/outcomes.md states them for people.
 """
 
-from .call import ENDING_BOUND_S, JOIN_BOUND_S, CallState
 from .model import CallPlan, PartyPlan
+from .states import ENDING_BOUND_S, JOIN_BOUND_S, CallState
 
 
 def ringing_s(party: PartyPlan) -> float:

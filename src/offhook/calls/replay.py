@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from .call import Call, CallState
+from .call import Call
 from .events import CallBridged, CallEnded, Fact, LegDialed, LegHeld, LegOver, LegPickedUp, LegRang
 from .model import CallPlan, EndpointPlan, Leg, LegState, Party, Side
+from .states import CallState
 
 
 class Replay:

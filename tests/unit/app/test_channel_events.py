@@ -6,7 +6,6 @@ import pytest
 
 from offhook.app.channel_events import ChannelEvent, ChannelEvents, ChannelTally, past_events
 from offhook.calls import Call, CallState
-from offhook.calls.call import Output
 from offhook.calls.events import (
     CallEnded,
     EndRequested,
@@ -20,6 +19,7 @@ from offhook.calls.events import (
 )
 from offhook.calls.model import By, CallPlan
 from offhook.calls.replay import replay
+from offhook.calls.states import Output
 from tests.unit.calls.calls_language import ModelEngine, plan, step, two_party_plan
 
 ACCEPTED_AT = 1_767_225_600.0

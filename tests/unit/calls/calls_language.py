@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from offhook.calls import Call, CallState
-from offhook.calls.call import Output
 from offhook.calls.commands import DialLeg, HangUpLeg, JoinLegs, StartTimer, StopTimer
 from offhook.calls.events import (
     CallEnded,
@@ -24,6 +23,7 @@ from offhook.calls.model import (
     RingStep,
     Side,
 )
+from offhook.calls.states import Output
 
 
 def endpoint(leg_id: str, **fields: object) -> EndpointPlan:

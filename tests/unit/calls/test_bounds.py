@@ -6,9 +6,9 @@ import pytest
 
 from offhook.calls import Call, CallState
 from offhook.calls.bounds import longest_s, ringing_s, state_bounds_s
-from offhook.calls.call import ENDING_BOUND_S, JOIN_BOUND_S
 from offhook.calls.commands import StartTimer, StopTimer
 from offhook.calls.events import CallInput, LegAnswered, LegEnded, LegRinging, LegsJoined, TimerFired
+from offhook.calls.states import ENDING_BOUND_S, JOIN_BOUND_S
 
 from .calls_language import ModelEngine, plan, step, two_party_plan
 

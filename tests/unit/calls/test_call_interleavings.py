@@ -72,7 +72,7 @@ def shape_of(call: Call, engine: ModelEngine) -> tuple:
     """What decides the future of a call: two histories with the same shape need not both be walked."""
     return (
         call.state,
-        call._step,
+        call.step,
         tuple((leg.leg_id, leg.state, leg.hangup_cause, leg.sip_code) for leg in call.legs.values()),
         tuple(sorted(engine.legs.items())),
         tuple(sorted(engine.timers)),

@@ -3,7 +3,6 @@
 import pytest
 
 from offhook.calls import Call, CallState
-from offhook.calls.call import Output
 from offhook.calls.commands import HoldLeg, UnholdLeg
 from offhook.calls.errors import IllegalTransition
 from offhook.calls.events import (
@@ -17,6 +16,7 @@ from offhook.calls.events import (
     encode_fact,
 )
 from offhook.calls.replay import replay
+from offhook.calls.states import Output
 
 from .calls_language import two_party_plan
 

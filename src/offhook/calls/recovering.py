@@ -1,0 +1,44 @@
+"""A call that a crash left open: what became of it, and how its legs are ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from . import ending, policy
+from .commands import EndLostLeg, StartTimer
+from .model import By, Ending, Leg, LegState, Outcome, Party
+from .states import ENDING_BOUND, ENDING_BOUND_S, CallState
+
+if TYPE_CHECKING:
+    from .call import Call
+
+
+def recover(call: Call, dialogs: Mapping[str, str], at: float) -> CallState:
+    """Settle a replayed call of a process that died, and end what that may have left at the far ends.
+
+    dialogs are those of the answers in the journal, by leg id. A leg of the plan that the journal does
+    not know may ring all the same: what was not yet durable is lost.
+    """
+    call.ending = _ending_after_crash(call)
+    for party, plan in ((Party.FIRST, call.plan.first), (Party.SECOND, call.plan.second)):
+        for endpoint in plan.endpoints:
+            leg = call.legs.setdefault(endpoint.leg_id, Leg(endpoint=endpoint, party=party, side=plan.side))
+            _end_lost(call, leg, dialogs.get(leg.leg_id, ""))
+    call.out.append(StartTimer(ENDING_BOUND, ENDING_BOUND_S))
+    return ending.end_if_clean(call, at)
+
+
+def _end_lost(call: Call, leg: Leg, dialog: str) -> None:
+    if leg.state is LegState.ENDED:
+        return
+    leg.state, leg.hangup_cause = LegState.ENDING, policy.CRASH
+    call.out.append(EndLostLeg(call.plan.call_id, leg.endpoint, policy.CRASH, dialog))
+
+
+def _ending_after_crash(call: Call) -> Ending:
+    """A joined call that a party has hung up was over before the crash; any other was ended by it."""
+    for leg in (call.first, call.second):
+        if call.times.bridged and leg and leg.state is LegState.ENDED and leg.ended_by_peer:
+            return ending.hung_up(leg, joined=True)
+    return Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause=policy.CRASH)
