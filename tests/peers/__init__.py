@@ -1,0 +1,1 @@
+"""Other people's telephone systems, run from folders of their own: for tests and for benchmarks."""
