@@ -1,7 +1,7 @@
 """A call as `/calls/{call_id}` shows it (design 2.2, 2.3)."""
 
-from offhook.app.call_service import view_of
 from offhook.app.call_stream import CallStep
+from offhook.app.live_call import view_of
 from offhook.app.planning import attempt, ending_keys, history_item
 from offhook.app.planning.records import MILESTONES
 from offhook.app.ports import CallView

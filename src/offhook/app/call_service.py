@@ -9,13 +9,10 @@ import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from offhook.calls import Call, CallState
-from offhook.calls.call import Output
 from offhook.calls.commands import (
-    ConfirmLeg,
     DialLeg,
     EndLostLeg,
     EngineCommand,
@@ -33,18 +30,20 @@ from offhook.calls.events import (
     LegsJoined,
     TimerFired,
     UnholdRequested,
-    decode_fact,
     encode_fact,
 )
 from offhook.calls.model import By, CallPlan
-from offhook.calls.replay import replay
+from offhook.calls.states import Output
 from offhook.delivery import OutboxRow
-from offhook.kernel import Clock, Timer
+from offhook.kernel import Clock
 
 from .account_calls import AccountCalls, AccountUsage
 from .call_limits import CallLimits
+from .call_recovery import CallRecovery, replayed
 from .channel_events import ChannelEvents
+from .durable_answers import DurableAnswers
 from .errors import AlreadyFinal, Draining, StorageLost
+from .live_call import LiveCall, view_of
 from .outbox import NO_OUTBOX, CallOutbox
 from .ports import (
     CallSoFar,
@@ -54,7 +53,6 @@ from .ports import (
     Journal,
     JournalEntry,
     Json,
-    StoredCall,
     Timers,
     TraceLine,
 )
@@ -65,17 +63,7 @@ _log = structlog.get_logger("offhook.calls")
 FINISH_RETRY_S: Final = 1.0
 """Pause before a final entry is tried again on a disk that refuses it."""
 
-CONFIRM_BOUND_S: Final = 2.0
-"""A phone that picked up waits so long for a slow disk, then it is acknowledged all the same: its call is
-worth more than the case that this process dies as well. (The phone itself would wait for 32 s.)"""
-
-RECOVERED_AT_ONCE: Final = 50
-"""Calls of a dead process taken up in one turn: some 20 ms of work, a few hundred messages."""
-
 SHUTDOWN: Final = EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN")
-
-RECOVERY_PAUSE_S: Final = 0.05
-"""Pause between them, for the messages to leave and new calls to pass: 1,000 calls per second."""
 
 Recorder = Callable[[CallView], tuple[Json | None, Sequence[Json]]]
 """Makes the history item and the CDRs of a call that is over (app/planning)."""
@@ -88,82 +76,6 @@ FactObserver = Callable[[Call, JournalEntry, Fact], None]
 
 The call is as the whole input left it: several facts of one input see the same state.
 """
-
-
-class LiveCall:
-    """One call in execution. Made by CallService.place."""
-
-    __slots__ = ("_answered", "_ended", "call", "entries", "epoch_offset_s", "sequence", "timers")
-
-    def __init__(self, call: Call, epoch_offset_s: float) -> None:
-        self.call = call
-        self.epoch_offset_s = epoch_offset_s
-        """Unix time less monotonic time when it was accepted: its times keep their distances and their
-        order although somebody sets the clock."""
-        self.entries: list[JournalEntry] = []
-        """As given to the journal, which may not have written the last of them yet."""
-        self.sequence = 0
-        """Of the last journal entry; `accepted` is 0."""
-        self.timers: dict[str, Timer] = {}
-        self._answered: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[None] | None = None
-
-    @property
-    def call_id(self) -> str:
-        """The plan's call id."""
-        return self.call.plan.call_id
-
-    def view(self) -> CallView:
-        """Return the call as it stands; its outcome is told when it is stored, for a crash may change it."""
-        view = view_of(self.call)
-        if self.call.state is CallState.ENDED and not self._is_stored():
-            view.state = _STATE_WORDS[CallState.ENDING]
-            view.times = msgspec.structs.replace(view.times, ended=0.0)
-        return view
-
-    def told(self) -> CallView:
-        """Return the call as others may know it: a crash could still change an end that is not stored."""
-        view = self.view()
-        if self.call.state is CallState.ENDED and not self._is_stored():
-            view.state = _STATE_WORDS[CallState.ENDING]
-            view.times = msgspec.structs.replace(view.times, ended=0.0)
-        return view
-
-    async def first_answered_or_ended(self) -> CallView:
-        """Return once the first party answered (or sent early media that counts), or the call is over."""
-        if not self._first_is_reached() and not self._is_stored():
-            if self._answered is None:
-                self._answered = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._answered)
-        return self.view()
-
-    async def ended(self) -> CallView:
-        """Return once the final entry is stored."""
-        if not self._is_stored():
-            await asyncio.shield(self._stored())
-        return self.view()
-
-    def note_progress(self) -> None:
-        """Wake who waits for the first party."""
-        if self._answered is not None and not self._answered.done() and self._first_is_reached():
-            self._answered.set_result(None)
-
-    def note_stored(self) -> None:
-        """Wake everybody: the final entry is durable."""
-        for waiter in (self._stored(), self._answered):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-
-    def _first_is_reached(self) -> bool:
-        return self.call.first is not None or self.call.early_media
-
-    def _is_stored(self) -> bool:
-        return self._ended is not None and self._ended.done()
-
-    def _stored(self) -> asyncio.Future[None]:
-        if self._ended is None:
-            self._ended = asyncio.get_running_loop().create_future()
-        return self._ended
 
 
 class CallService:
@@ -199,10 +111,8 @@ class CallService:
         self._by_account = AccountCalls()
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
-        self._unconfirmed: list[str] = []
-        """Legs whose answer is not known to be durable yet."""
-        self._confirming: asyncio.Task[None] | None = None
-        self._recovering: asyncio.Task[None] | None = None
+        self._answers = DurableAnswers(engine, journal)
+        self._recovery = CallRecovery(journal, clock, self._channel_events, self._take_up)
         self._accepting = 0
         """Calls that wait for the disk before they begin."""
         self._draining = self._stopping = False
@@ -216,7 +126,7 @@ class CallService:
         await self._engine.start(self.report)
         if left:
             _log.warning("calls left open by a crash", calls=len(left))
-            self._recovering = asyncio.create_task(self._recover(left), name="recover calls")
+            self._recovery.start(left)
 
     async def drain(self, bound_s: float) -> bool:
         """Refuse new calls and wait for the live ones; return False if some were left at the bound."""
@@ -240,11 +150,9 @@ class CallService:
     async def stop(self) -> None:
         """End every live call, wait for the final entries, close the engine."""
         await self.end_all()
-        if self._recovering is not None:
-            self._recovering.cancel()
+        self._recovery.stop()
         await self._engine.stop()
-        if self._confirming is not None:
-            self._confirming.cancel()
+        self._answers.stop()
         if self._finishing:
             await asyncio.wait(self._finishing, timeout=5.0)
         for task in self._finishing:  # the disk refuses: the next start writes these ends
@@ -307,9 +215,9 @@ class CallService:
         """Return a live or finished call of the account, or None."""
         live = self._calls.get(call_id)
         if live is not None:
-            return live.told() if live.call.plan.account_id == account_id else None
+            return live.view() if live.call.plan.account_id == account_id else None
         stored = await self._journal.call(account_id, call_id)
-        return None if stored is None else view_of(await self._replayed(stored))
+        return None if stored is None else view_of(await replayed(self._journal, stored))
 
     async def hang_up(self, account_id: str, call_id: str, by: By) -> bool:
         """Begin to end a live call in whatever state it is; return False if there is none of that id."""
@@ -345,6 +253,10 @@ class CallService:
         """Return the live calls of an account, oldest first."""
         found = (self._calls.get(call_id) for call_id in self._by_account.of(account_id))
         return [live.view() for live in found if live is not None]
+
+    def live_anywhere(self, limit: int) -> list[CallView]:
+        """Return live calls of all accounts, oldest first, at most `limit`."""
+        return [live.view() for live in islice(self._calls.values(), limit)]
 
     def usage(self, account_id: str) -> AccountUsage:
         """Return what an account's calls take of its limits, those that are being stored too."""
@@ -427,28 +339,10 @@ class CallService:
                 rows = self._outbox.rows(events)
                 self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
                 if isinstance(output, LegPickedUp):
-                    self._confirm_when_durable(output.leg_id)
+                    self._answers.confirm(output.leg_id)
                 self._observe_fact(live.call, entry, output)
                 self._channel_events.publish(events)
                 self._outbox.stored(rows)
-
-    def _confirm_when_durable(self, leg_id: str) -> None:
-        self._unconfirmed.append(leg_id)
-        if self._confirming is None:
-            self._confirming = asyncio.get_running_loop().create_task(self._confirm(), name="confirm answers")
-
-    async def _confirm(self) -> None:
-        """Let the engine acknowledge answers that a crash cannot lose any more, many by one flush."""
-        while self._unconfirmed:
-            legs, self._unconfirmed = self._unconfirmed, []
-            try:
-                async with asyncio.timeout(CONFIRM_BOUND_S):
-                    await self._journal.durable()
-            except (StorageLost, TimeoutError) as error:
-                _log.warning("answers are acknowledged unstored", legs=len(legs), reason=repr(error))
-            for leg_id in legs:
-                self._engine.perform(ConfirmLeg(leg_id))
-        self._confirming = None
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)
@@ -527,55 +421,8 @@ class CallService:
 
     # --- after a crash ------------------------------------------------------------------------------
 
-    async def _replayed(self, stored: StoredCall) -> Call:
-        entries = await self._journal.entries(stored.plan.call_id)
-        return replay(
-            stored.plan, stored.accepted_at, ((entry.at, decode_fact(entry.fact)) for entry in entries)
-        )
-
-    async def _recover(self, left: Sequence[StoredCall]) -> None:
-        for number, stored in enumerate(left, 1):
-            await self._take_up(stored)
-            if number % RECOVERED_AT_ONCE == 0:
-                await asyncio.sleep(RECOVERY_PAUSE_S)
-
-    async def _take_up(self, stored: StoredCall) -> None:
-        """Make an open call of the process before a live one that is ending: it gets its one outcome."""
-        plan = stored.plan
-        entries = await self._journal.entries(plan.call_id)
-        facts = [(entry.at, decode_fact(entry.fact)) for entry in entries]
-        last_at = entries[-1].at if entries else stored.accepted_at
-        now = max(self._clock.epoch(), last_at)  # the clock may have been set back meanwhile
-        live = LiveCall(replay(plan, stored.accepted_at, facts), now - self._clock.monotonic())
-        live.entries = list(entries)
-        live.sequence = entries[-1].sequence if entries else 0
-        self._calls[plan.call_id] = live
-        self._by_account.add(plan)
-        dialogs = {fact.leg_id: fact.dialog for _, fact in facts if isinstance(fact, LegPickedUp)}
-        self._channel_events.resume(plan.call_id, facts)
-        self._carry_out(live, live.call.recover(dialogs, now), now)
-        _log.warning("call taken up after a crash", call_id=plan.call_id)
-
-
-_STATE_WORDS: Final = {
-    CallState.PLACED: "accepted",
-    CallState.RINGING_FIRST: "ringing_first",
-    CallState.RINGING_SECOND: "ringing_second",
-    CallState.JOINING: "joining",
-    CallState.BRIDGED: "bridged",
-    CallState.ENDING: "ending",
-    CallState.ENDED: "ended",
-}
-
-
-def view_of(call: Call) -> CallView:
-    """Return a call as it stands, for those outside."""
-    first_failed = call.first is None and call.ending is not None
-    return CallView(
-        plan=call.plan,
-        state=_STATE_WORDS[call.state],
-        legs=[leg for leg in call.legs.values() if leg.created_at],
-        times=call.times,
-        ending=call.ending,
-        first_hangup_cause=call.ending.hangup_cause if first_failed and call.ending else "",
-    )
+    def _take_up(self, live: LiveCall, dialogs: dict[str, str], at: float) -> None:
+        """Execute the end of a call that the process before left open."""
+        self._calls[live.call_id] = live
+        self._by_account.add(live.call.plan)
+        self._carry_out(live, live.call.recover(dialogs, at), at)

@@ -1,7 +1,7 @@
 """The ladder of a call, drawn from its timeline."""
 
 from offhook.api.ladder import draw_ladder
-from offhook.app.call_service import view_of
+from offhook.app.live_call import view_of
 from offhook.calls import Call
 from tests.unit.calls.calls_language import plan, step
 

@@ -1,0 +1,50 @@
+"""Lets the engine acknowledge an answer once a crash cannot lose it any more."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from offhook.calls.commands import ConfirmLeg
+
+from .errors import StorageLost
+from .ports import Engine, Journal
+
+_log = structlog.get_logger("offhook.calls")
+
+CONFIRM_BOUND_S: Final = 2.0
+"""A phone that picked up waits so long for a slow disk, then it is acknowledged all the same: its call is
+worth more than the case that this process dies as well. (The phone itself would wait for 32 s.)"""
+
+
+class DurableAnswers:
+    """Confirms legs in the order of their answers, many by one flush of the journal."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._waiting: list[str] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def confirm(self, leg_id: str) -> None:
+        """Confirm a leg whose answer was just given to the journal, when the disk has it."""
+        self._waiting.append(leg_id)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._confirm(), name="confirm answers")
+
+    def stop(self) -> None:
+        """Confirm nothing more. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _confirm(self) -> None:
+        while self._waiting:
+            legs, self._waiting = self._waiting, []
+            try:
+                async with asyncio.timeout(CONFIRM_BOUND_S):
+                    await self._journal.durable()
+            except (StorageLost, TimeoutError) as error:
+                _log.warning("answers are acknowledged unstored", legs=len(legs), reason=repr(error))
+            for leg_id in legs:
+                self._engine.perform(ConfirmLeg(leg_id))
+        self._task = None
