@@ -1,6 +1,7 @@
 """Builds a node from its settings. The only place that chooses adapters; cli/ and tests call it."""
 
 import contextlib
+import datetime
 import socket
 from hashlib import sha256
 from pathlib import Path
@@ -38,10 +39,14 @@ from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.inbound import InboundRequests
 from offhook.engines.embedded.media_library import MediaLibrary, is_known
+from offhook.engines.embedded.notices import Notices
+from offhook.engines.embedded.own_addresses import OwnAddresses
 from offhook.engines.embedded.registrations import RegistrationService
 from offhook.engines.embedded.relay import MediaRelay
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.rtp_io import RtpIoRelay
+from offhook.engines.embedded.tls_certificate import own_certificate
+from offhook.engines.embedded.tls_contexts import TlsContexts, TlsUnusable
 from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
 from offhook.outbound import HttpWebhookSender
@@ -185,7 +190,13 @@ class Node:
             metrics=metrics.registry,
         )
         websockets = Websockets(services)
-        server = HttpServer(create_app(services, websockets), settings.http_host, settings.http_port)
+        server = HttpServer(
+            create_app(services, websockets, sip=endpoint.websockets),
+            settings.http_host,
+            settings.http_port,
+            certificate=settings.http_tls_cert,
+            key=settings.http_tls_key,
+        )
         await server.start()
         self._closing.push_async_callback(server.stop)
         if settings.websocket_port:
@@ -199,6 +210,7 @@ class Node:
     async def stop(self) -> None:
         """End calls, close sockets, write what is queued."""
         await self._closing.aclose()
+        endpoint.announce_websockets(server.address[1])
 
     # --- parts --------------------------------------------------------------------------------------
 
@@ -250,7 +262,10 @@ class Node:
         self, store: SqliteStore, secret: str
     ) -> tuple[SipEndpoint, RegistrationService, EmbeddedEngine]:
         settings, clock, random = self.settings, self._clock, self._random
-        host = settings.sip_advertise or address_to_advertise(settings.sip_host)
+        addresses = OwnAddresses(
+            settings.sip_hosts, advertised=settings.sip_advertised, local_networks=settings.sip_networks
+        )
+        host = addresses.default_host
         core = UserAgentCore(
             UserAgentConfig(
                 advertised={"udp": (host, settings.sip_port), "tcp": (host, settings.sip_port)},
@@ -258,6 +273,7 @@ class Node:
                 contact_user="offhook",
             ),
             random,
+                find_address=addresses.of_flow,
         )
         trace = SipTrace()
         registrations = RegistrationService(
@@ -273,12 +289,16 @@ class Node:
             core,
             clock=clock,
             on_event=lambda event: None,
-            host=settings.sip_host,
+            host=settings.sip_hosts[0],
             port=settings.sip_port,
             rate_per_address=settings.sip_rate_per_address,
             on_flow_lost=registrations.flow_lost,
             trace=lambda direction, data, flow, now: trace.note(
                 data, flow, clock.epoch(), outgoing=direction == "out"
+            more_hosts=settings.sip_hosts[1:],
+            tls=self._build_tls(host),
+            tls_port=settings.sip_tls_port,
+            addresses=addresses,
             ),
         )
         registrations.flush = endpoint.flush
@@ -299,10 +319,32 @@ class Node:
         settings = self.settings
         if settings.media == "direct":
             return None
+    def _build_tls(self, host: str) -> TlsContexts:
+        """Return the TLS of SIP, with a certificate of its own if none is given. Raises OSError."""
+        settings = self.settings
+        if settings.sip_tls_cert:
+            certificate, key = Path(settings.sip_tls_cert), Path(settings.sip_tls_key)
+        else:
+            names = dict.fromkeys((socket.gethostname() or host, host, *settings.sip_hosts))
+            now = datetime.datetime.fromtimestamp(self._clock.epoch(), datetime.UTC)
+            certificate, key = own_certificate(Path(settings.data_dir) / "tls", tuple(names), now)
+        try:
+            return TlsContexts(
+                certificate,
+                key,
+                client_ca=Path(settings.sip_tls_client_ca) if settings.sip_tls_client_ca else None,
+                trusted_ca=Path(settings.sip_tls_ca) if settings.sip_tls_ca else None,
+            )
+        except TlsUnusable as error:
+            raise OSError(f"TLS for SIP: {error}") from error
+
         folder = Path(settings.data_dir) / "media-cache"
         folder.mkdir(parents=True, exist_ok=True)
         return RtpIoRelay(
-            folder, bind_address=settings.sip_host, advertised_address=host, ports=settings.media_port_range
+            folder,
+            bind_address=settings.sip_hosts[0],
+            advertised_address=host,
+            ports=settings.media_port_range,
         )
 
 

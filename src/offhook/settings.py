@@ -49,11 +49,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sip_port: Port = 5060
     """0 lets the system choose (printed at start)."""
     sip_advertise: str = ""
-    """IP address that peers reach us at, for Via, Contact and SDP; empty: found from the routing table."""
+    """IP address that peers reach us at, for Via, Contact and SDP; one of each family, separated by a comma.
+    Empty: the bound one, or what the routing table says."""
+    sip_local_networks: str = ""
+    """Networks whose peers are told the local address in place of sip_advertise, separated by commas."""
     sip_digest: str = "MD5,SHA-256"
     """Algorithms a phone is challenged with, in this order. MD5 first: phones that take the first challenge
     and know nothing else are many; others choose the stronger one."""
     sip_tls_port: Port = 0
+    """SIP over TLS, usually 5061; 0: TLS only towards gateways that want it."""
+    sip_tls_cert: str = ""
+    """PEM file: our certificate and what leads to its CA; empty: a self-signed one is made in data_dir."""
+    sip_tls_key: str = ""
+    """PEM file: the key of sip_tls_cert."""
+    sip_tls_client_ca: str = ""
+    """PEM file: who signs the certificates of clients; a client that shows another is refused.
+    Empty: none is asked for."""
+    sip_tls_ca: str = ""
+    """PEM file: CAs of servers we connect to, beside the system's."""
+    http_tls_cert: str = ""
+    """PEM file: with it the API, and SIP over websockets, is served over TLS."""
+    http_tls_key: str = ""
+    """PEM file: the key of http_tls_cert."""
     data_dir: str = "var"
     """Folder for SQLite, media and recordings."""
     database_url: str = ""
@@ -124,6 +141,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def webhook_networks(self) -> tuple[Network, ...]:
         """Return the networks webhooks may reach. Raises ValueError, which `load_settings` has ruled out."""
+    @property
+    def sip_hosts(self) -> tuple[str, ...]:
+        """Return the addresses for SIP, in order."""
+        return tuple(_words(self.sip_host))
+
+    @property
+    def sip_advertised(self) -> tuple[str, ...]:
+        """Return the addresses peers reach us at, if any are set."""
+        return tuple(_words(self.sip_advertise))
+
+    @property
+    def sip_networks(self) -> tuple[Network, ...]:
+        """Return the networks on our side of the NAT. Raises ValueError, ruled out by `load_settings`."""
+        return parse_networks(_words(self.sip_local_networks))
+
         return parse_networks(_words(self.webhook_allow))
 
     @property
@@ -143,7 +175,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 _UNAVAILABLE: Final = {
-    "sip_tls_port": "SIP over TLS is not in this version; leave it out",
     "nats_url": "several nodes over NATS are not in this version; leave it out",
 }
 _SECRET: Final = frozenset({"master_api_key", "smtp_password"})
@@ -221,10 +252,46 @@ def _faults_of(settings: Settings) -> list[str]:
         parse_networks(_words(settings.webhook_allow))
     except ValueError as error:
         faults.append(f"OFFHOOK_WEBHOOK_ALLOW: {error}; networks look like 127.0.0.2/32")
-    for key in ("sip_host", "sip_advertise"):
-        value = getattr(settings, key)
-        if value and not _is_address(value):
-            faults.append(f"{PREFIX}{key.upper()}: must be an IP address, not {value!r}")
+    return faults + _address_faults(settings) + _tls_faults(settings)
+
+
+def _address_faults(settings: Settings) -> list[str]:
+    faults = [
+        f"{PREFIX}{key.upper()}: must be an IP address, not {word!r}"
+        for key in ("sip_host", "sip_advertise")
+        for word in _words(getattr(settings, key))
+        if not _is_address(word)
+    ]
+    if not settings.sip_hosts:
+        faults.append("OFFHOOK_SIP_HOST: must name at least one address")
+    if len({":" in host for host in settings.sip_advertised}) < len(settings.sip_advertised):
+        faults.append("OFFHOOK_SIP_ADVERTISE: at most one IPv4 and one IPv6 address")
+    try:
+        _ = settings.sip_networks
+    except ValueError as error:
+        faults.append(f"OFFHOOK_SIP_LOCAL_NETWORKS: {error}; networks look like 192.168.0.0/16")
+    return faults
+
+
+def _tls_faults(settings: Settings) -> list[str]:
+    faults = [
+        f"{PREFIX}{kind.upper()}_TLS_CERT: certificate and key go together"
+        for kind in ("sip", "http")
+        if bool(getattr(settings, f"{kind}_tls_cert")) != bool(getattr(settings, f"{kind}_tls_key"))
+    ]
+    names = (
+        "sip_tls_cert",
+        "sip_tls_key",
+        "sip_tls_client_ca",
+        "sip_tls_ca",
+        "http_tls_cert",
+        "http_tls_key",
+    )
+    faults += [
+        f"{PREFIX}{name.upper()}: no such file: {path}"
+        for name in names
+        if (path := getattr(settings, name)) and not Path(path).is_file()
+    ]
     return faults
 
 

@@ -33,7 +33,7 @@ class Desk:
         )
 
 
-@pytest.fixture(params=["udp", "tcp"])
+@pytest.fixture(params=["udp", "tcp", "tls"])
 def desk(request: pytest.FixtureRequest, server: Server, account: Account, tmp_path: Path) -> Iterator[Desk]:
     def phone(number: str, tone_hz: float) -> tuple[Baresip, str]:
         folder = tmp_path / number
@@ -46,7 +46,7 @@ def desk(request: pytest.FixtureRequest, server: Server, account: Account, tmp_p
             username=username,
             password=password,
             realm=account.realm,
-            registrar_port=server.sip_port,
+            registrar_port=server.sip_tls_port if request.param == "tls" else server.sip_port,
             tone_hz=tone_hz,
             transport=request.param,
         )

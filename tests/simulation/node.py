@@ -16,6 +16,7 @@ from offhook.engines.embedded.inbound import InboundRequests
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
+from offhook.engines.embedded.udp_sockets import UdpSocket
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.user_agent import UserAgentCore
 
@@ -40,8 +41,7 @@ class VirtualEndpoint(SipEndpoint):
         assert loop is not None
         socket = NodeSocket(self._network, loop)
         self._network.socket = socket
-        self._udp = socket  # type: ignore[assignment]
-        loop.add_reader(socket.fileno(), self._on_readable)
+        self.open_datagrams(UdpSocket(socket, NODE, self._on_datagrams))  # type: ignore[arg-type]
         await self._tcp.start(None)  # type: ignore[arg-type]
 
     @property

@@ -1,7 +1,10 @@
 """The HTTP application: the API behind its gate, and what operators ask."""
 
+from typing import Final
+
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
+from starlette.types import ASGIApp
 
 from .endpoints.accounts import AccountEndpoints
 from .endpoints.buttons import Buttons
@@ -27,11 +30,16 @@ from .services import ApiServices
 from .websocket import Websockets
 
 
-def create_app(services: ApiServices, websockets: Websockets | None = None) -> Starlette:
+def create_app(
+    services: ApiServices, websockets: Websockets | None = None, *, sip: ASGIApp | None = None
+) -> Starlette:
     """Return the ASGI application. It starts and stops nothing: its services are alive already.
 
+SIP_PATHS: Final = ("/sip", "/")
+"""Where browsers speak SIP: ours, and the one that JsSIP pages written for a server of its own name."""
+
     From here on a changed account or user is checked anew at its next request. websockets are those that a
-    port of their own serves too.
+    port of their own serves too; sip takes SIP over websockets.
     """
     services.documents.observe(services.auth.forget_changed)
     routes = routes_of(services)
@@ -45,6 +53,7 @@ def create_app(services: ApiServices, websockets: Websockets | None = None) -> S
             *Documentation(routes).routes(),
         ],
     )
+            *([WebSocketRoute(path, sip) for path in SIP_PATHS] if sip is not None else []),
     app.router.redirect_slashes = False
     app.router.default = gate  # anything else: 404 in KAZOO's envelope
     return app

@@ -21,7 +21,8 @@ PING_EVERY_S = 20.0
 class HttpServer:
     """Serves an ASGI application on one address. `stop()` is idempotent and may precede `start()`."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, *, certificate: str = "", key: str = "") -> None:
+        """With certificate and key (PEM files) it serves TLS."""
         self._address = (host, port)
         config = uvicorn.Config(
             app,
@@ -36,6 +37,8 @@ class HttpServer:
             proxy_headers=False,  # the gate reads X-Forwarded-For, from trusted proxies only
             log_config=None,
             server_header=False,
+            ssl_certfile=certificate or None,
+            ssl_keyfile=key or None,
         )
         config.load()
         self._server = uvicorn.Server(config)
@@ -50,7 +53,8 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen and begin to serve. Raises OSError if the address is taken."""
-        listener = socket.create_server(self._address, backlog=BACKLOG)
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        listener = socket.create_server(self._address, family=family, backlog=BACKLOG)
         listener.setblocking(False)
         self._listener = listener
         self._address = listener.getsockname()[:2]

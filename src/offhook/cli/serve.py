@@ -52,8 +52,9 @@ def _announce(node: Node, settings: Settings) -> None:
         made = f"{master.api_key}   (shown once; keep it)"
         print(f"API key         {'as in OFFHOOK_MASTER_API_KEY' if settings.master_api_key else made}")
     host, port = node.http_address
-    print(f"API             http://{host}:{port}/v2/")
-    print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP)", flush=True)
+    print(f"API             {'https' if settings.http_tls_cert else 'http'}://{host}:{port}/v2/")
+    tls = f", TLS on {settings.sip_tls_port}" if settings.sip_tls_port else ""
+    print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP{tls})", flush=True)
 
 
 def _signals_to_stop() -> asyncio.Semaphore:

@@ -9,7 +9,6 @@ from .client_request import ClientRequest
 from .commands import EndReason, HeaderLines
 from .config import RECONNECT_PAUSES
 from .events import EndCause
-from .flows import Flow
 from .message import Headers, Request, Response
 from .transaction_tables import State
 from .transactions import ClientTransaction
@@ -50,7 +49,7 @@ class ClientCancel:
         """Send it to the same address over another connection, unless the INVITE has its final answer."""
         if self._transaction.state not in (State.PROCEEDING, State.TERMINATED):
             return
-        self._flow = Flow(self._flow.transport, self._flow.local, self._flow.remote)
+        self._flow = self._flow.without_connection()
         self.start(now)
 
     def _on_done(

@@ -1,7 +1,10 @@
 """What a user agent core is told once: its addresses, its timers, its bounds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+
+from .flows import Flow
 
 MAX_UDP_REQUEST_BYTES: Final = 1300
 """RFC 3261 18.1.1: a longer request must not go over UDP while the path MTU is unknown."""
@@ -31,6 +34,8 @@ class UserAgentConfig:
     """User part of our Contact when a request names none."""
     allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO")
     """Methods we take; others get 405. A registrar adds REGISTER."""
+    find_address: Callable[[Flow], tuple[str, int]] | None = None
+    """Tells instead what the peer of a flow reaches us at: a node may have several. Must be quick."""
     t1: float = 0.5
     """Round-trip estimate: the first retransmission comes after it (RFC 3261 17.1.1.1)."""
     t2: float = 4.0
@@ -54,4 +59,10 @@ class UserAgentConfig:
     @property
     def give_up(self) -> float:
         """64*T1: timers B, F, H, J, L and M."""
+    def own_address(self, flow: Flow) -> tuple[str, int]:
+        """Return the host and port that the peer of a flow reaches us at."""
+        if self.find_address is not None:
+            return self.find_address(flow)
+        return self.advertised.get(flow.transport, flow.local)
+
         return 64 * self.t1

@@ -42,12 +42,13 @@ class CoreState:
         """Return a tag nobody has used."""
         return self.random.hex(TAG_HEX)
 
-    def contact(self, flow: Flow, user: str = "") -> str:
-        """Return our Contact value as peers on this flow reach us."""
-        host, port = self.config.advertised.get(flow.transport, flow.local)
+    def contact(self, flow: Flow, user: str = "", *, secure: bool = False) -> str:
+        """Return our Contact value as peers on this flow reach us; secure: a SIPS URI (8.1.1.8)."""
+        host, port = self.config.own_address(flow)
         user = user or self.config.contact_user
-        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-        return f"<sip:{f'{user}@' if user else ''}{bracketed(host)}:{port}{transport}>"
+        transport = "" if flow.transport == "udp" or secure else f";transport={flow.transport}"
+        scheme = "sips" if secure else "sip"
+        return f"<{scheme}:{f'{user}@' if user else ''}{bracketed(host)}:{port}{transport}>"
 
     def build(
         self, wanted: OutgoingRequest, *, call_id: str, tag: str, cseq: int, authorization: HeaderLines
@@ -63,7 +64,9 @@ class CoreState:
             ("user-agent", "User-Agent", self.config.user_agent),
         ]
         if wanted.contact or wanted.method == "INVITE":
-            contact = wanted.contact or self.contact(wanted.flow, wanted.contact_user)
+            contact = wanted.contact or self.contact(
+                wanted.flow, wanted.contact_user, secure=wanted.request_uri.startswith("sips:")
+            )
             fields.append(("contact", "Contact", contact))
         if wanted.method == "INVITE":
             fields.append(("allow", "Allow", self.allow))

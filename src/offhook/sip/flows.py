@@ -2,23 +2,43 @@
 
 import msgspec
 
+WEBSOCKETS = frozenset(("ws", "wss"))
+"""Transports whose connections only the peer can open (RFC 7118)."""
+
+
+class TlsPeer(msgspec.Struct, frozen=True):
+    """Whom a TLS connection of ours must lead to. Hashable: who asks alike shares connections."""
+
+    name: str
+    """Host name or address of the URI: for SNI, and to be found in the certificate (RFC 5922 section 7)."""
+    ca: str = ""
+    """PEM certificates that are trusted in place of the system's; empty: those."""
+    verify: bool = True
+    """False: any certificate will do."""
+
 
 class Flow(msgspec.Struct, frozen=True):
     """Two addresses, the transport between them, and the connection if there is one. Hashable."""
 
     transport: str
-    """Lower case: `udp`, `tcp`; later `tls`, `ws`, `wss`."""
+    """Lower case: `udp`, `tcp`, `tls`, `ws`, `wss`."""
     local: tuple[str, int]
     """Our address and port."""
     remote: tuple[str, int]
     """The peer's address and port; an IPv6 address without brackets."""
     id: str = ""
     """Name of a connection that exists; empty for datagrams, and for "open one if there is none"."""
+    tls: TlsPeer | None = None
+    """Whom the peer must prove to be, if we open the connection."""
 
     @property
     def is_reliable(self) -> bool:
         """Tell whether the transport delivers by itself (then nothing is retransmitted)."""
         return self.transport != "udp"
+
+    def without_connection(self) -> "Flow":
+        """Return the flow to the same peer over another connection."""
+        return Flow(self.transport, self.local, self.remote, "", self.tls)
 
 
 def datagram_flow_id(remote: tuple[str, int]) -> str:

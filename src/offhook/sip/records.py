@@ -12,7 +12,7 @@ import msgspec
 from .commands import InviteRequest
 from .config import CSEQ_MARGIN
 from .dialogs import Dialog, DialogState
-from .flows import Flow
+from .flows import Flow, TlsPeer
 
 if TYPE_CHECKING:
     from .client_invite import ClientInvite
@@ -37,6 +37,7 @@ class DialogRecord(msgspec.Struct, frozen=True, kw_only=True):
     local_address: tuple[str, int]
     remote_address: tuple[str, int]
     same_flow: bool = False
+    tls: TlsPeer | None = None
 
     @classmethod
     def of(cls, dialog: Dialog) -> DialogRecord:
@@ -57,6 +58,7 @@ class DialogRecord(msgspec.Struct, frozen=True, kw_only=True):
             local_address=dialog.flow.local,
             remote_address=dialog.flow.remote,
             same_flow=dialog.same_flow,
+            tls=dialog.flow.tls,
         )
 
     def dialog(self) -> Dialog:
@@ -71,7 +73,7 @@ class DialogRecord(msgspec.Struct, frozen=True, kw_only=True):
             remote_cseq=self.remote_cseq,
             remote_target=self.remote_target,
             route_set=self.route_set,
-            flow=Flow(self.transport, self.local_address, self.remote_address),
+            flow=Flow(self.transport, self.local_address, self.remote_address, tls=self.tls),
             contact=self.contact,
             is_caller=self.is_caller,
         )
@@ -98,6 +100,7 @@ class InviteRecord(msgspec.Struct, frozen=True, kw_only=True):
     local_address: tuple[str, int]
     remote_address: tuple[str, int]
     same_flow: bool = False
+    tls: TlsPeer | None = None
 
     @classmethod
     def of(cls, invite: ClientInvite) -> InviteRecord:
@@ -117,6 +120,7 @@ class InviteRecord(msgspec.Struct, frozen=True, kw_only=True):
             local_address=flow.local,
             remote_address=flow.remote,
             same_flow=request.same_flow,
+            tls=flow.tls,
         )
 
     def request(self) -> InviteRequest:
@@ -125,7 +129,7 @@ class InviteRecord(msgspec.Struct, frozen=True, kw_only=True):
             request_uri=self.request_uri,
             from_=self.from_,
             to=self.to,
-            flow=Flow(self.transport, self.local_address, self.remote_address),
+            flow=Flow(self.transport, self.local_address, self.remote_address, tls=self.tls),
             call_id=self.call_id,
             cseq=self.cseq,
             route_set=self.route_set,

@@ -84,7 +84,7 @@ class TransactionLayer:
         branch = branch or self.new_branch()
         data, used_flow = self._with_via(request, flow, branch), flow
         if len(data) > MAX_UDP_REQUEST_BYTES and not same_flow and self._has_tcp(flow):
-            used_flow = Flow("tcp", self.config.advertised["tcp"], flow.remote)
+            used_flow = Flow("tcp", flow.local, flow.remote)
             request.headers.remove("Via")
             data = self._with_via(request, used_flow, branch)
         transaction = ClientTransaction(self, request, user, used_flow, branch)
@@ -133,7 +133,7 @@ class TransactionLayer:
         return flow.transport == "udp" and "tcp" in self.config.advertised
 
     def _via_value(self, flow: Flow, branch: str) -> str:
-        host, port = self.config.advertised.get(flow.transport, flow.local)
+        host, port = self.config.own_address(flow)
         return f"SIP/2.0/{flow.transport.upper()} {bracketed(host)}:{port};branch={branch};rport"
 
     def failure_ack(self, transaction: ClientTransaction, response: Response) -> bytes:
@@ -220,7 +220,7 @@ def input_of(status: int) -> Input:
 
 
 def _connection(flow: Flow) -> Key:
-    return (flow.transport, flow.remote, flow.id)
+    return (flow.transport, flow.remote, flow.id, flow.tls)
 
 
 def bracketed(host: str) -> str:

@@ -34,6 +34,7 @@ class Server:
         self.host = HOST
         self.http_port = free_port()
         self.sip_port = free_port()
+        self.sip_tls_port = free_port()
         self.api_key = secrets.token_hex(32)
         self.log = folder / "server.log"
         self.data = folder / "data"
@@ -43,6 +44,7 @@ class Server:
             "OFFHOOK_HTTP_PORT": str(self.http_port),
             "OFFHOOK_SIP_HOST": HOST,
             "OFFHOOK_SIP_PORT": str(self.sip_port),
+            "OFFHOOK_SIP_TLS_PORT": str(self.sip_tls_port),
             "OFFHOOK_DATA_DIR": str(self.data),
             "OFFHOOK_MEDIA_PORTS": f"{self._media[0]}-{self._media[-1]}",
             "OFFHOOK_MASTER_API_KEY": self.api_key,

@@ -1,16 +1,26 @@
-"""SIP over TCP (RFC 3261 section 18, RFC 5626 keep-alive): connections by id and by remote address."""
+"""SIP over TCP and TLS (RFC 3261 section 18, RFC 5626): connections by id and by who they lead to."""
 
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
+
+import structlog
 
 from offhook.sip.errors import RemoteMalformed
-from offhook.sip.flows import Flow
-from offhook.sip.framing import PONG, KeepAlive, StreamFramer
+from offhook.sip.flows import Flow, TlsPeer
+from offhook.sip.framing import PING, PONG, KeepAlive, StreamFramer
+
+from .tls_contexts import TlsContexts, TlsUnusable
+
+_log = structlog.get_logger("offhook.sip")
 
 CONNECT_TIMEOUT_S: Final = 4.0
 """A host that drops SYNs must not hold a call for long: a long request goes over UDP after that."""
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+"""A client that connects and says nothing costs a socket and a TLS object for this long."""
+PING_EVERY_S: Final = 90.0
+"""On connections we opened: within the 95 to 120 s of RFC 5626 4.4.1, before middleboxes forget them."""
 IDLE_TIMEOUT_S: Final = 900.0
 """RFC 5626 phones ping every 120 s, others re-register within 3,600 s: a dead one costs memory only."""
 IDLE_CHECK_S: Final = 30.0
@@ -22,19 +32,26 @@ WAITING_MAX: Final = 256
 """Messages that wait for one connection to open."""
 
 Address = tuple[str, int]
+Peer = tuple[Address, TlsPeer | None]
+"""What a connection may be shared by: one address, and one demand on who answers there."""
 
 
 class _Connection(asyncio.Protocol):
     """One connection, until it is lost."""
 
-    def __init__(self, owner: "TcpConnections", flow_id: str) -> None:
+    def __init__(
+        self, owner: "TcpConnections", flow_id: str, *, tls: TlsPeer | None = None, is_ours: bool = False
+    ) -> None:
         self._owner = owner
         self._framer = StreamFramer()
         self.flow_id = flow_id
         self.flow: Flow | None = None
+        self.tls = tls
+        """Whom we asked the peer to be; None for connections it opened, and without TLS."""
+        self.is_ours = is_ours
         self.transport: asyncio.Transport | None = None
         self.waiting: list[bytes] = []
-        self.last_heard = 0.0
+        self.last_heard = self.last_sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none of asyncio's classes
@@ -42,8 +59,8 @@ class _Connection(asyncio.Protocol):
         if remote is None:  # it is gone already; what was to be sent times out
             self.transport.abort()
             return
-        self.flow = Flow("tcp", local[:2], remote[:2], self.flow_id)
-        self.last_heard = asyncio.get_running_loop().time()
+        self.flow = Flow(self._owner.transport, local[:2], remote[:2], self.flow_id, self.tls)
+        self.last_heard = self.last_sent = asyncio.get_running_loop().time()
         self._owner.opened(self)
         for data in self.waiting:
             self.send(data)
@@ -73,6 +90,12 @@ class _Connection(asyncio.Protocol):
         elif not self.transport.is_closing():
             self.transport.write(data)
 
+    def ping(self, now: float) -> None:
+        """Keep a connection of ours open through NAT and firewalls."""
+        if self.is_ours and now - self.last_sent >= PING_EVERY_S:
+            self.last_sent = now
+            self.send(PING)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.lost(self)
 
@@ -85,14 +108,25 @@ class _Connection(asyncio.Protocol):
 class TcpConnections:
     """Accepts, opens, reuses and drops connections."""
 
-    def __init__(self, *, on_message: Callable[[bytes, Flow], None], on_lost: Callable[[Flow], None]) -> None:
-        """on_message gets each whole message; on_lost each flow that can carry nothing any more."""
+    def __init__(
+        self,
+        *,
+        on_message: Callable[[bytes, Flow], None],
+        on_lost: Callable[[Flow], None],
+        contexts: TlsContexts | None = None,
+    ) -> None:
+        """on_message gets each whole message; on_lost each flow that can carry nothing any more.
+
+        With contexts it is TLS.
+        """
+        self.transport = "tcp" if contexts is None else "tls"
         self.on_message = on_message
+        self._contexts = contexts
         self._on_lost = on_lost
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._by_id: dict[str, _Connection] = {}
-        self._by_remote: dict[Address, _Connection] = {}
-        self._opening: dict[Address, asyncio.Task[None]] = {}
+        self._by_peer: dict[Peer, _Connection] = {}
+        self._opening: dict[Peer, asyncio.Task[None]] = {}
         self._idle_timer: asyncio.TimerHandle | None = None
         self._count = 0
         self._is_stopping = False
@@ -101,12 +135,19 @@ class TcpConnections:
         """Return how many connections stand or are being opened."""
         return len(self._by_id) + len(self._opening)
 
-    async def start(self, listener: socket.socket) -> None:
-        """Accept connections on a bound socket."""
+    async def start(self, *listeners: socket.socket) -> None:
+        """Accept connections on bound sockets."""
         loop = asyncio.get_running_loop()
         self._is_stopping = False
-        self._server = await loop.create_server(lambda: _Connection(self, self._new_id()), sock=listener)
-        self._idle_timer = loop.call_later(IDLE_CHECK_S, self._drop_idle)
+        options: dict[str, Any] = {}
+        if self._contexts is not None:
+            options = {"ssl": self._contexts.server, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S}
+        for listener in listeners:
+            server = await loop.create_server(
+                lambda: _Connection(self, self._new_id()), sock=listener, **options
+            )
+            self._servers.append(server)
+        self._idle_timer = loop.call_later(IDLE_CHECK_S, self._look_after)
 
     async def stop(self) -> None:
         """Close all; idempotent."""
@@ -117,9 +158,9 @@ class TcpConnections:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for connection in list(self._by_id.values()):
             connection.abort()
         await asyncio.sleep(0)  # let connection_lost run
@@ -134,7 +175,7 @@ class TcpConnections:
         if flow.id:
             connection = self._by_id.get(flow.id)
         else:
-            connection = self._by_remote.get(flow.remote) or self._open(flow)
+            connection = self._by_peer.get((flow.remote, flow.tls)) or self._open(flow)
         if connection is not None:
             connection.send(data)
         else:
@@ -142,33 +183,44 @@ class TcpConnections:
 
     def _new_id(self) -> str:
         self._count += 1
-        return f"tcp-{self._count}"
+        return f"{self.transport}-{self._count}"
 
     def _open(self, flow: Flow) -> _Connection | None:
         loop = asyncio.get_running_loop()
         if self._is_stopping or len(self) >= CONNECTIONS_MAX:
             return None
-        connection = _Connection(self, self._new_id())
-        self._by_remote[flow.remote] = connection
-        task = loop.create_task(self._connect(connection, flow), name=f"connect {flow.remote}")
-        self._opening[flow.remote] = task
+        connection = _Connection(self, self._new_id(), tls=flow.tls, is_ours=True)
+        peer = (flow.remote, flow.tls)
+        self._by_peer[peer] = connection
+        self._opening[peer] = loop.create_task(self._connect(connection, flow), name=f"connect {flow.remote}")
         return connection
 
     async def _connect(self, connection: _Connection, flow: Flow) -> None:
         """Open one connection; the task belongs to this object and ends with stop()."""
+        peer = (flow.remote, flow.tls)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: connection, flow.remote[0], flow.remote[1]
+                    lambda: connection, flow.remote[0], flow.remote[1], **self._tls_options(flow)
                 )
             is_open = connection.flow is not None
-        except OSError:  # TimeoutError is one
+        except (OSError, TlsUnusable) as error:  # TimeoutError and SSLError are OSErrors
             is_open = False
+            _log.info(
+                "connection not opened", transport=self.transport, remote=flow.remote, reason=str(error)
+            )
         finally:
-            self._opening.pop(flow.remote, None)
+            self._opening.pop(peer, None)
         if not is_open:
-            self._by_remote.pop(flow.remote, None)
+            self._by_peer.pop(peer, None)
             self._on_lost(flow)
+
+    def _tls_options(self, flow: Flow) -> dict[str, Any]:
+        """Return what create_connection needs for TLS. Raises TlsUnusable."""
+        if self._contexts is None:
+            return {}
+        peer = flow.tls or TlsPeer(flow.remote[0])
+        return {"ssl": self._contexts.client(peer), "server_hostname": peer.name}
 
     # --- what connections tell ---
 
@@ -179,7 +231,7 @@ class TcpConnections:
             return
         assert connection.flow is not None
         self._by_id[connection.flow_id] = connection
-        self._by_remote.setdefault(connection.flow.remote, connection)
+        self._by_peer.setdefault((connection.flow.remote, connection.tls), connection)
 
     def stream_lost(self, connection: _Connection, fault: RemoteMalformed) -> None:
         """Nobody can tell where the next message starts: close."""
@@ -191,16 +243,19 @@ class TcpConnections:
         flow = connection.flow
         if flow is None:
             return
-        if self._by_remote.get(flow.remote) is connection:
-            del self._by_remote[flow.remote]
+        if self._by_peer.get((flow.remote, connection.tls)) is connection:
+            del self._by_peer[(flow.remote, connection.tls)]
         if not self._is_stopping:
             self._on_lost(flow)
-            self._on_lost(Flow("tcp", flow.local, flow.remote))
+            self._on_lost(flow.without_connection())
 
-    def _drop_idle(self) -> None:
+    def _look_after(self) -> None:
+        """Drop idle connections, ping those of ours."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_TIMEOUT_S
+        now = loop.time()
         for connection in list(self._by_id.values()):
-            if connection.last_heard < oldest:
+            if connection.last_heard < now - IDLE_TIMEOUT_S:
                 connection.abort()
-        self._idle_timer = loop.call_later(IDLE_CHECK_S, self._drop_idle)
+            else:
+                connection.ping(now)
+        self._idle_timer = loop.call_later(IDLE_CHECK_S, self._look_after)

@@ -1,40 +1,34 @@
-"""The socket shell of a user agent core: UDP and TCP on one address, one timer, no protocol.
+"""The socket shell of a user agent core: UDP, TCP, TLS and websockets, one timer, no protocol.
 
 After every input it does the same two steps: hand the core's events to a callback, then transmit
 what the core wants to send and re-arm the one loop timer.
 """
 
 import asyncio
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
 from offhook.kernel import Clock
 from offhook.sip.events import SipEvent
-from offhook.sip.flows import Flow, datagram_address
+from offhook.sip.flows import WEBSOCKETS, Flow, TlsPeer, datagram_address
 from offhook.sip.user_agent import UserAgentCore
 
+from .own_addresses import OwnAddresses
 from .rate_limit import AddressRateLimit
 from .tcp_connections import TcpConnections
+from .tls_contexts import TlsContexts
+from .udp_sockets import UdpSocket, bind_both, bind_listener
+from .ws_connections import WsConnections
 
 _log = structlog.get_logger("offhook.sip")
-
-DRAIN_MAX: Final = 64
-"""Datagrams read in one turn of the loop: enough to empty a burst, few enough to stay fair to HTTP."""
-
-DATAGRAM_MAX: Final = 65_535
-
-RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
-"""About 8,000 datagrams wait while the loop is busy; the kernel may grant less (net.core.rmem_max)."""
-
-UNSENT_MAX: Final = 4_096
-"""Datagrams kept while the socket is full; beyond that they are lost, as on any network."""
 
 Address = tuple[str, int]
 Trace = Callable[[str, bytes, Flow, float], None]
 """Called with "in" or "out", the message, its flow, and monotonic time."""
+
+NO_TLS_PORT: Final = 0
 
 
 class SipEndpoint:
@@ -48,66 +42,106 @@ class SipEndpoint:
         on_event: Callable[[SipEvent], None],
         host: str,
         port: int,
+        more_hosts: Sequence[str] = (),
+        tls: TlsContexts | None = None,
+        tls_port: int = NO_TLS_PORT,
+        addresses: OwnAddresses | None = None,
         on_flow_lost: Callable[[Flow], None] | None = None,
         rate_per_address: float = 0.0,
         trace: Trace | None = None,
     ) -> None:
         """Prepare; nothing is opened before start().
 
-        port 0 takes a free one, the same for UDP and TCP. rate_per_address bounds the messages per
-        second from one address, with a burst of as many (0 = off). on_event is called from the loop;
-        so is on_flow_lost, for a connection that is gone (its bindings are, too).
+        port 0 takes a free one, the same for UDP and TCP and for each host. tls without a tls_port can only
+        open connections. addresses is told the ports. rate_per_address bounds the messages per second from
+        one address, with a burst of as many (0 = off). on_event is called from the loop; so is on_flow_lost,
+        for a connection that is gone (its bindings are, too).
         """
         self.core = core
         self.on_event = on_event
         self.on_flow_lost = on_flow_lost
         self.trace = trace
         self._clock = clock
-        self._host = host
+        self._hosts = (host, *more_hosts)
         self._port = port
+        self._tls_port = tls_port
+        self._addresses = addresses or OwnAddresses(self._hosts)
         self._limit = AddressRateLimit(rate_per_address)
-        self._udp: socket.socket | None = None
+        self._udp: dict[str, UdpSocket] = {}
         self._tcp = TcpConnections(on_message=self._receive, on_lost=self._flow_failed)
-        self._unsent: list[tuple[bytes, Flow]] = []
+        self._tls = (
+            TcpConnections(on_message=self._receive, on_lost=self._flow_failed, contexts=tls) if tls else None
+        )
+        self.websockets = WsConnections(on_message=self._receive, on_lost=self._flow_failed)
+        """Serves connections that come over HTTP."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
-        self._is_flushing = False
+        self._is_open = self._is_flushing = False
 
     @property
     def address(self) -> Address:
-        """Where it listens; valid after start()."""
-        return (self._host, self._port)
+        """Where it listens, first of all; valid after start()."""
+        return (self._hosts[0], self._port)
 
     async def start(self) -> None:
-        """Open both sockets and advertise their port to peers. Raises OSError if the address is taken."""
-        udp, listener = _bind_both(self._host, self._port)
-        self._port = udp.getsockname()[1]
+        """Open the sockets and advertise their port to peers. Raises OSError if an address is taken."""
+        listeners, tls_listeners = [], []
+        try:
+            for host in self._hosts:
+                udp, listener = bind_both(host, self._port)
+                listeners.append(listener)
+                self._port = udp.getsockname()[1]
+                self.open_datagrams(UdpSocket(udp, (host, self._port), self._on_datagrams))
+                if self._tls is not None and self._tls_port:
+                    tls_listeners.append(bind_listener(host, self._tls_port))
+        except OSError:
+            for listener in (*listeners, *tls_listeners):
+                listener.close()
+            raise
+        self._addresses.ports.update(udp=self._port, tcp=self._port, tls=self._tls_port)
         self.core.advertise_port(self._port)
-        self._udp = udp
-        asyncio.get_running_loop().add_reader(udp.fileno(), self._on_readable)
-        await self._tcp.start(listener)
+        await self._tcp.start(*listeners)
+        if self._tls is not None:
+            await self._tls.start(*tls_listeners)
+
+    def open_datagrams(self, udp: UdpSocket) -> None:
+        """Read from a bound socket."""
+        self._is_open = True
+        self._udp[udp.local[0]] = udp
+        udp.start()
 
     async def stop(self) -> None:
         """Close everything; idempotent, and harmless before start()."""
+        self._is_open = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        udp, self._udp = self._udp, None
-        if udp is not None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(udp.fileno())
-            loop.remove_writer(udp.fileno())
+        for udp in self._udp.values():
             udp.close()
+        self._udp.clear()
+        self.websockets.stop()
         await self._tcp.stop()
+        if self._tls is not None:
+            await self._tls.stop()
 
-    def flow_to(self, transport: str, remote: Address) -> Flow:
-        """Return the flow to an address; over TCP, a connection that stands is used again."""
-        return Flow(transport, self.address, remote)
+    def announce_websockets(self, port: int) -> None:
+        """Say which port browsers reach us at."""
+        self._addresses.ports.update(ws=port, wss=port)
+
+    def flow_to(self, transport: str, remote: Address, tls: TlsPeer | None = None) -> Flow:
+        """Return the flow to an address; over TCP and TLS, a connection that stands is used again."""
+        local = self.address
+        if len(self._hosts) > 1:
+            local = (self._addresses.bound_host(remote[0]), self._port)
+        return Flow(transport, local, remote, "", tls)
 
     def flow(self, flow_id: str) -> Flow | None:
         """Return the flow a binding names: a connection that stands, or an address; None if it is gone."""
         remote = datagram_address(flow_id)
-        return self._tcp.flow(flow_id) if remote is None else self.flow_to("udp", remote)
+        if remote is not None:
+            return self.flow_to("udp", remote)
+        kinds = (self._tcp, self._tls, self.websockets)
+        return next((flow for kind in kinds if kind is not None and (flow := kind.flow(flow_id))), None)
 
     # --- the two steps ---
 
@@ -150,7 +184,7 @@ class SipEndpoint:
                 return  # it fires early enough, and is re-armed then
             self._timer.cancel()
             self._timer = None
-        if due is not None and self._udp is not None:
+        if due is not None and self._is_open:
             delay = max(0.0, due - self._clock.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
             self._timer_due = due
@@ -162,21 +196,11 @@ class SipEndpoint:
 
     # --- inputs ---
 
-    def _on_readable(self) -> None:
-        """Drain the socket, then do the two steps once for all that came."""
-        udp = self._udp
-        if udp is None:
-            return
-        now, local = self._clock.monotonic(), self.address
-        for _ in range(DRAIN_MAX):
-            try:
-                data, remote = udp.recvfrom(DATAGRAM_MAX)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                continue  # an ICMP error of an earlier packet; the timers deal with it
-            if len(data) > 4:  # shorter ones are keep-alives (RFC 5626 3.5.1 allows CRLF CRLF)
-                self._take(data, Flow("udp", local, remote[:2]), now)
+    def _on_datagrams(self, datagrams: list[tuple[bytes, Address]], local: Address) -> None:
+        """Take all that came, then do the two steps once."""
+        now = self._clock.monotonic()
+        for data, remote in datagrams:
+            self._take(data, Flow("udp", local, remote), now)
         self.flush()
 
     def _receive(self, data: bytes, flow: Flow) -> None:
@@ -199,60 +223,21 @@ class SipEndpoint:
     # --- outputs ---
 
     def _send(self, data: bytes, flow: Flow) -> None:
-        if flow.transport == "udp":
+        transport = flow.transport
+        if transport == "udp":
             self._send_datagram(data, flow)
-        elif flow.transport == "tcp":
+        elif transport == "tcp":
             self._tcp.send(data, flow)
+        elif transport == "tls" and self._tls is not None:
+            self._tls.send(data, flow)
+        elif transport in WEBSOCKETS:
+            self.websockets.send(data, flow)
         else:  # never in the clear what should be encrypted
             asyncio.get_running_loop().call_soon(self._flow_failed, flow)
 
     def _send_datagram(self, data: bytes, flow: Flow) -> None:
-        udp = self._udp
-        if udp is None:
-            return
-        if self._unsent:
-            self._keep(data, flow)
-            return
-        try:
-            udp.sendto(data, flow.remote)
-        except (BlockingIOError, InterruptedError):
-            self._keep(data, flow)
-            asyncio.get_running_loop().add_writer(udp.fileno(), self._on_writable)
-        except OSError as error:
-            _log.debug("datagram not sent", remote=flow.remote, error=str(error))
-
-    def _keep(self, data: bytes, flow: Flow) -> None:
-        if len(self._unsent) < UNSENT_MAX:
-            self._unsent.append((data, flow))
-
-    def _on_writable(self) -> None:
-        udp = self._udp
-        if udp is None:
-            return
-        asyncio.get_running_loop().remove_writer(udp.fileno())
-        unsent, self._unsent = self._unsent, []
-        for data, flow in unsent:
-            self._send_datagram(data, flow)
-
-
-def _bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP socket and a TCP listener with the same port. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    tries = 20 if port == 0 else 1  # a free UDP port may be taken for TCP
-    for attempt in range(1, tries + 1):
-        udp = socket.socket(family, socket.SOCK_DGRAM)
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            udp.setblocking(False)
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            udp.bind((host, port))
-            listener.setblocking(False)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, udp.getsockname()[1]))
-            return udp, listener
-        except OSError:
-            udp.close()
-            listener.close()
-            if attempt == tries:
-                raise
-    raise AssertionError("the last try returns or raises")
+        udp = self._udp.get(flow.local[0])
+        if udp is None and self._udp:  # a dialog of an earlier process, or one that turned to another family
+            udp = self._udp.get(self._addresses.bound_host(flow.remote[0]))
+        if udp is not None:
+            udp.send(data, flow.remote)
