@@ -4,13 +4,14 @@ Pure: it asks engines for things and starts timers by returning commands. After 
 performs the commands in order and writes the facts to the journal in order. Times are Unix seconds.
 
     PLACED ─start─► RINGING_FIRST ─answer─► RINGING_SECOND ─answer─► JOINING ─► BRIDGED
-                          │                       │                     │          │
-                          └───────────────────────┴─────── ENDING ◄─────┴──────────┘
+                          │                       │                     │ ▲        │ │
+                          │                       │                     │ └─answer─┼ TRANSFERRING
+                          └───────────────────────┴─────── ENDING ◄─────┴──────────┴─┘
                                                               └─ every leg is over ─► ENDED
 
 Here are what a call remembers and the table of what each state expects. The actions are next door, by
-what the call is doing: ringing.py, joined.py, ending.py, recovering.py (after a crash), and legs.py for
-what happens to one leg in any of them.
+what the call is doing: ringing.py, joined.py, transferring.py, ending.py, recovering.py (after a crash), and
+legs.py for what happens to one leg in any of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from . import ending, joined, recovering, ringing
+from . import ending, joined, recovering, ringing, transferring
 from .errors import IllegalTransition
 from .events import (
     CallInput,
@@ -29,9 +30,11 @@ from .events import (
     LegRinging,
     LegsJoined,
     TimerFired,
+    TransferRequested,
+    TransferStored,
     UnholdRequested,
 )
-from .model import CallPlan, Ending, Leg, LegState, Party, PartyPlan, Times
+from .model import CallPlan, Ending, Leg, LegState, Party, PartyPlan, Times, Transfer
 from .states import CallState, Output
 
 
@@ -49,6 +52,8 @@ class Call:
         "state",
         "step",
         "times",
+        "transfer",
+        "transfers",
     )
 
     def __init__(self, plan: CallPlan, accepted_at: float) -> None:
@@ -64,6 +69,10 @@ class Call:
         """Set when the outcome is settled; final when the state is ENDED."""
         self.early_media = False
         """The first party sent media before it answered (KAZOO's early success of a quickcall)."""
+        self.transfer: Transfer | None = None
+        """The one under way."""
+        self.transfers: list[Transfer] = []
+        """All of them, in order."""
         self.step = 0
         """Index of the ring step whose turn it is, of the party that is rung."""
         self.out: list[Output] = []
@@ -105,12 +114,21 @@ class Call:
     @property
     def party(self) -> Party:
         """Who is rung, or would be next."""
+        if self.transfer is not None:
+            return self.legs[self.transfer.leaving_leg_id].party
         return Party.SECOND if self.first else Party.FIRST
 
     @property
     def party_plan(self) -> PartyPlan:
         """How that party is reached."""
+        if self.transfer is not None:
+            return self.transfer.target
         return self.plan.second if self.first else self.plan.first
+
+    @property
+    def waiting(self) -> Leg | None:
+        """Who waits for that party, if anybody does yet."""
+        return self.legs[self.transfer.staying_leg_id] if self.transfer is not None else self.first
 
     def _drain(self) -> list[Output]:
         out, self.out = self.out, []
@@ -129,7 +147,7 @@ def _to(action: Callable[..., CallState], *states: CallState) -> tuple[Action, f
 
 
 _R1, _R2, _J, _B = CallState.RINGING_FIRST, CallState.RINGING_SECOND, CallState.JOINING, CallState.BRIDGED
-_X, _END = CallState.ENDING, CallState.ENDED
+_T, _X, _END = CallState.TRANSFERRING, CallState.ENDING, CallState.ENDED
 
 TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] = {
     (CallState.PLACED, EndRequested): _to(ending.end_on_request, _END),
@@ -156,12 +174,21 @@ TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] 
     (_B, EndRequested): _to(ending.end_on_request, _X),
     (_B, HoldRequested): _to(joined.hold, _B),
     (_B, UnholdRequested): _to(joined.unhold, _B),
+    (_B, TransferRequested): _to(transferring.transfer, _B, _T),
+    (_T, TransferStored): _to(ringing.ring_target, _T, _B, _X, _END),
+    (_T, LegRinging): _to(ringing.note_ringing, _T),
+    (_T, LegAnswered): _to(ringing.take_answer, _T, _J),
+    (_T, LegEnded): _to(ringing.lose_leg, _T, _B, _X, _END),
+    (_T, TimerFired): _to(ringing.time_out, _T, _B, _X, _END),
+    (_T, EndRequested): _to(ending.end_on_request, _X),
+    (_X, TransferStored): _to(_ignore, _X),
     (_X, LegRinging): _to(_ignore, _X),
     (_X, LegAnswered): _to(_ignore, _X),
     (_X, LegsJoined): _to(_ignore, _X),
     (_X, LegEnded): _to(ending.close_ending_leg, _X, _END),
     (_X, TimerFired): _to(ending.give_up_ending, _X, _END),
     (_X, EndRequested): _to(_ignore, _X),
+    (_END, TransferStored): _to(_ignore, _END),
     (_END, LegEnded): _to(_ignore, _END),
     (_END, TimerFired): _to(_ignore, _END),
     (_END, EndRequested): _to(_ignore, _END),

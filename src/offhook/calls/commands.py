@@ -17,6 +17,8 @@ class DialLeg(msgspec.Struct, frozen=True):
     media: MediaMode
     peer_leg_id: str = ""
     """Leg it will be joined to: its codecs bound the offer. Empty for the first party."""
+    replaces_leg_id: str = ""
+    """Leg whose place it takes when it answers: until then the media are left as they are."""
 
 
 class HangUpLeg(msgspec.Struct, frozen=True):
@@ -25,6 +27,36 @@ class HangUpLeg(msgspec.Struct, frozen=True):
     leg_id: str
     hangup_cause: str
     """KAZOO's word; the engine puts it into the Reason header (RFC 3326)."""
+    sip_code: int = 0
+    """With what a caller is refused that was not answered; 0: what the cause means (policy.refusal_of)."""
+
+
+class TakeLeg(msgspec.Struct, frozen=True):
+    """Hold a caller's leg, whose request the engine has handed up, until AnswerLeg or HangUpLeg.
+
+    The engine answers with LegAnswered once after AnswerLeg, and always with one LegEnded.
+    """
+
+    call_id: str
+    endpoint: EndpointPlan
+    media: MediaMode
+
+
+class AlertLeg(msgspec.Struct, frozen=True):
+    """Let a caller know that the other party rings. Nothing is reported."""
+
+    leg_id: str
+
+
+class AnswerLeg(msgspec.Struct, frozen=True):
+    """Answer a caller, once the answer of the other party is in the journal. LegAnswered or LegEnded follows.
+
+    In that order a crash never leaves a caller answered of whom the journal does not say that it may be.
+    """
+
+    leg_id: str
+    peer_leg_id: str
+    """Leg it will be joined to."""
 
 
 class ConfirmLeg(msgspec.Struct, frozen=True):
@@ -47,10 +79,15 @@ class EndLostLeg(msgspec.Struct, frozen=True):
     hangup_cause: str
     dialog: str = ""
     """What LegAnswered said; empty if no answer is known."""
+    may_be_answered: bool = False
+    """Of a caller: AnswerLeg may have been carried out. False: it was not."""
 
 
 class PlayToLeg(msgspec.Struct, frozen=True):
-    """Play ringback, music or an announcement, over and over, to an answered leg until it is joined."""
+    """Play ringback, music or an announcement, over and over, to an answered leg until it is joined.
+
+    A caller that is not answered hears it as early media.
+    """
 
     leg_id: str
     media: str
@@ -77,6 +114,14 @@ class UnholdLeg(msgspec.Struct, frozen=True):
     leg_id: str
 
 
+class TellReferrer(msgspec.Struct, frozen=True):
+    """Tell a phone that asked for a transfer how far it is (NOTIFY, RFC 3515). A final status ends that."""
+
+    leg_id: str
+    sip_code: int
+    sip_reason: str = ""
+
+
 class PassEarlyMedia(msgspec.Struct, frozen=True):
     """Let the first leg hear the early media of the second, in place of ringback."""
 
@@ -99,6 +144,9 @@ class StopTimer(msgspec.Struct, frozen=True):
 
 EngineCommand = (
     DialLeg
+    | TakeLeg
+    | AlertLeg
+    | AnswerLeg
     | ConfirmLeg
     | HangUpLeg
     | EndLostLeg
@@ -107,5 +155,6 @@ EngineCommand = (
     | PassEarlyMedia
     | HoldLeg
     | UnholdLeg
+    | TellReferrer
 )
 TimerCommand = StartTimer | StopTimer

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def end_on_request(call: Call, event: EndRequested, at: float) -> CallState:
     """Somebody wants the call to end: a joined one was connected all the same."""
-    if call.state is CallState.BRIDGED:
+    if call.times.bridged:
         return settle(call, connected(event.by, event.hangup_cause), at)
     outcome = Outcome.PLATFORM_ERROR if event.by is By.PLATFORM else Outcome.CANCELED
     return settle(call, Ending(outcome=outcome, by=event.by, hangup_cause=event.hangup_cause), at)
@@ -24,7 +24,7 @@ def end_on_request(call: Call, event: EndRequested, at: float) -> CallState:
 
 def settle_hung_up(call: Call, leg: Leg, at: float) -> CallState:
     """An answered leg is over: the end of a joined call, or a party that did not wait."""
-    return settle(call, hung_up(leg, joined=call.state is CallState.BRIDGED), at)
+    return settle(call, hung_up(leg, joined=call.times.bridged > 0), at)
 
 
 def settle_unreached(call: Call, at: float) -> CallState:

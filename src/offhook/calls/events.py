@@ -2,7 +2,7 @@
 
 import msgspec
 
-from .model import By, Ending
+from .model import By, Ending, Transfer
 
 # --- inputs of the call machine -------------------------------------------------------------------
 
@@ -17,7 +17,7 @@ class LegRinging(msgspec.Struct, frozen=True):
 
 
 class LegAnswered(msgspec.Struct, frozen=True):
-    """The far end answered and media is agreed. Never reported after HangUpLeg."""
+    """The far end answered, or took our answer, and media is agreed. Never reported after HangUpLeg."""
 
     leg_id: str
     media: str = ""
@@ -73,10 +73,31 @@ class UnholdRequested(msgspec.Struct, frozen=True):
     leg_id: str
 
 
+class TransferRequested(msgspec.Struct, frozen=True):
+    """Somebody wants a party of a joined call replaced. Ask `transferring.can_transfer` before."""
+
+    transfer: Transfer
+
+
+class TransferStored(msgspec.Struct, frozen=True):
+    """The journal has the transfer, and so its legs: they may be rung. Comes once after TransferBegun."""
+
+    is_durable: bool = True
+    """False: the disk refuses; nothing was rung, and nothing may be."""
+
+
 LegEvent = LegRinging | LegAnswered | LegsJoined | LegEnded
 """What an engine reports."""
 
-CallInput = LegEvent | TimerFired | EndRequested | HoldRequested | UnholdRequested
+CallInput = (
+    LegEvent
+    | TimerFired
+    | EndRequested
+    | HoldRequested
+    | UnholdRequested
+    | TransferRequested
+    | TransferStored
+)
 
 # --- facts, in the order they happen: the journal's entries ----------------------------------------
 
@@ -120,6 +141,22 @@ class LegHeld(msgspec.Struct, frozen=True, tag="leg_held"):
     is_held: bool
 
 
+class TransferBegun(msgspec.Struct, frozen=True, tag="transfer_begun"):
+    """A party is being replaced."""
+
+    transfer: Transfer
+
+
+class TransferFailed(msgspec.Struct, frozen=True, tag="transfer_failed"):
+    """Nobody came in its place."""
+
+    hangup_cause: str
+    sip_code: int
+    sip_reason: str
+    ending: Ending | None = None
+    """How the call ends now; None: the party that was to leave is still there, and they talk on."""
+
+
 class LegOver(msgspec.Struct, frozen=True, tag="leg_ended"):
     """A leg is over."""
 
@@ -136,7 +173,17 @@ class CallEnded(msgspec.Struct, frozen=True, tag="ended"):
     ending: Ending
 
 
-Fact = LegDialed | LegRang | LegPickedUp | CallBridged | LegHeld | LegOver | CallEnded
+Fact = (
+    LegDialed
+    | LegRang
+    | LegPickedUp
+    | CallBridged
+    | LegHeld
+    | TransferBegun
+    | TransferFailed
+    | LegOver
+    | CallEnded
+)
 
 _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 

@@ -23,17 +23,22 @@ if TYPE_CHECKING:
 
 
 def bridge(call: Call, event: LegsJoined, at: float) -> CallState:
-    """Both hear each other now."""
-    assert call.first is not None
-    assert call.second is not None
-    call.first.state = call.second.state = LegState.JOINED
-    call.times.bridged = at
-    call.out += [
-        StopTimer(JOIN),
-        CallBridged(event.first_leg_id, event.second_leg_id),
-        StartTimer(MAX_DURATION, call.plan.max_duration_s),
-    ]
+    """Both hear each other now. Its time runs from the first time, whoever is replaced later."""
+    call.out += [StopTimer(JOIN), CallBridged(event.first_leg_id, event.second_leg_id)]
+    if not call.times.bridged:
+        call.out.append(StartTimer(MAX_DURATION, call.plan.max_duration_s))
+    note_joined(call, at)
     return CallState.BRIDGED
+
+
+def note_joined(call: Call, at: float) -> None:
+    """Remember that the two parties are joined."""
+    first, second = call.first, call.second
+    assert first is not None
+    assert second is not None
+    first.state = second.state = LegState.JOINED
+    first.joined_to, second.joined_to = second.leg_id, first.leg_id
+    call.times.bridged = call.times.bridged or at
 
 
 def lose_joined_leg(call: Call, event: LegEnded, at: float) -> CallState:
@@ -75,9 +80,10 @@ def _note_held(call: Call, leg: Leg, *, is_held: bool) -> None:
 
 def stop_joined(call: Call, event: TimerFired, at: float) -> CallState:
     """A join that came to nothing, or a call that lasted too long."""
-    if event.name == MAX_DURATION and call.state is CallState.BRIDGED:
+    if event.name == MAX_DURATION:
         return ending.settle(call, ending.connected(By.POLICY, "ALLOTTED_TIMEOUT"), at)
     if event.name == JOIN and call.state is CallState.JOINING:
-        lost = Ending(outcome=Outcome.FAILED, by=By.PLATFORM, hangup_cause="RECOVERY_ON_TIMER_EXPIRE")
+        outcome = Outcome.CONNECTED if call.times.bridged else Outcome.FAILED
+        lost = Ending(outcome=outcome, by=By.PLATFORM, hangup_cause="RECOVERY_ON_TIMER_EXPIRE")
         return ending.settle(call, lost, at)
     return call.state  # a ring timer that fired as it was stopped

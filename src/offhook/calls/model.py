@@ -112,6 +112,14 @@ class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Give up if no 18x arrived in this time; 0 means never."""
     auto_answer: bool = False
     presence_id: str = ""
+    received: str = ""
+    """Of a caller, who rang us instead of being rung: what an engine needs to answer it, in this process or
+    after a crash in the next; nobody else reads it."""
+
+    @property
+    def is_caller(self) -> bool:
+        """Tell whether this leg came in."""
+        return bool(self.received)
 
 
 class RingStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,10 +169,10 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`c2c-{button}-{10 hex}`, or 32 hex and `-quickcall`. The handle in every event and answer."""
     account_id: str
     kind: str
-    """`clicktocall` or `quickcall`."""
+    """`clicktocall`, `quickcall` or `inbound`."""
     authorizing_id: str
     authorizing_type: str
-    """`clicktocall`, `device` or `user`."""
+    """`clicktocall`, `device`, `user` or `resource`."""
     owner_id: str = ""
     interaction_id: str
     """KAZOO's `<gregorian seconds>-<8 hex>`."""
@@ -185,6 +193,35 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_duration_s: float = 14_400.0
     """A joined call is ended after this long (a forgotten leg costs money)."""
 
+    @property
+    def caller(self) -> EndpointPlan | None:
+        """The first party's leg if it rang us; None if we ring both."""
+        steps = self.first.steps
+        return steps[0].endpoints[0] if steps and steps[0].endpoints[0].is_caller else None
+
+
+class Handover(StrEnum):
+    """How one party of a joined call is replaced: when it leaves, and what becomes of it."""
+
+    BLIND = "blind"
+    """It is hung up at once; if the target is not reached, the call is over."""
+    REFERRED = "referred"
+    """It asked for it (REFER): it waits, leaves when the target answers, and is taken back if nobody does."""
+    INTERCEPT = "intercept"
+    """Both talk on until the target answers; if it does not, nothing has happened."""
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """The replacement of one party of a joined call by another."""
+
+    staying_leg_id: str
+    leaving_leg_id: str
+    handover: Handover
+    by: By
+    """Who wanted it: `api`, or the side that referred."""
+    target: PartyPlan
+    """Who comes in its place; `side` is that of the party it replaces."""
+
 
 class LegState(StrEnum):
     """Where a leg stands, seen from the call."""
@@ -194,6 +231,8 @@ class LegState(StrEnum):
     DIALING = "dialing"
     """The engine rings it; nothing heard yet."""
     RINGING = "ringing"
+    WAITING = "waiting"
+    """A caller that hears ringback; it is answered when the other party has answered."""
     ANSWERED = "answered"
     JOINED = "joined"
     ENDING = "ending"
@@ -218,6 +257,10 @@ class Leg(msgspec.Struct, kw_only=True):
     ended_by_peer: bool = False
     is_held: bool = False
     """It hears music, and the other party nothing."""
+    number: str = ""
+    """What a transfer reached it by; empty: the number of its party in the plan."""
+    joined_to: str = ""
+    """The leg it was joined to last."""
 
     @property
     def leg_id(self) -> str:

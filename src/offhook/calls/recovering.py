@@ -20,8 +20,9 @@ def recover(call: Call, dialogs: Mapping[str, str], at: float) -> CallState:
     dialogs are those of the answers in the journal, by leg id. A leg of the plan that the journal does
     not know may ring all the same: what was not yet durable is lost.
     """
-    call.ending = _ending_after_crash(call)
-    for party, plan in ((Party.FIRST, call.plan.first), (Party.SECOND, call.plan.second)):
+    call.ending = call.ending or _ending_after_crash(call)
+    replaced = [(call.legs[transfer.leaving_leg_id].party, transfer.target) for transfer in call.transfers]
+    for party, plan in ((Party.FIRST, call.plan.first), (Party.SECOND, call.plan.second), *replaced):
         for endpoint in plan.endpoints:
             leg = call.legs.setdefault(endpoint.leg_id, Leg(endpoint=endpoint, party=party, side=plan.side))
             _end_lost(call, leg, dialogs.get(leg.leg_id, ""))
@@ -38,7 +39,14 @@ def _end_lost(call: Call, leg: Leg, dialog: str) -> None:
 
 def _ending_after_crash(call: Call) -> Ending:
     """A joined call that a party has hung up was over before the crash; any other was ended by it."""
+    leaving = call.transfer.leaving_leg_id if call.transfer is not None else ""
     for leg in (call.first, call.second):
-        if call.times.bridged and leg and leg.state is LegState.ENDED and leg.ended_by_peer:
+        if (
+            call.times.bridged
+            and leg
+            and leg.leg_id != leaving
+            and leg.state is LegState.ENDED
+            and leg.ended_by_peer
+        ):
             return ending.hung_up(leg, joined=True)
     return Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause=policy.CRASH)

@@ -3,9 +3,22 @@
 from collections.abc import Iterable
 
 from .call import Call
-from .events import CallBridged, CallEnded, Fact, LegDialed, LegHeld, LegOver, LegPickedUp, LegRang
+from .events import (
+    CallBridged,
+    CallEnded,
+    Fact,
+    LegDialed,
+    LegHeld,
+    LegOver,
+    LegPickedUp,
+    LegRang,
+    TransferBegun,
+    TransferFailed,
+)
+from .joined import note_joined
 from .model import CallPlan, EndpointPlan, Leg, LegState, Party, Side
 from .states import CallState
+from .transferring import put_in_place
 
 
 class Replay:
@@ -22,6 +35,11 @@ class Replay:
             _note_end(call, fact, at)
         elif isinstance(fact, CallBridged):
             _note_bridge(call, at)
+        elif isinstance(fact, TransferBegun):
+            _note_transfer(call, fact)
+            self._endpoints |= {endpoint.leg_id: endpoint for endpoint in fact.transfer.target.endpoints}
+        elif isinstance(fact, TransferFailed):
+            _note_failed_transfer(call, fact)
         elif isinstance(fact, LegDialed):
             _note_dialed(call, self._endpoints, fact, at)
         elif (leg := call.legs.get(fact.leg_id)) is None:
@@ -49,14 +67,17 @@ def _note_dialed(call: Call, endpoints: dict[str, EndpointPlan], fact: LegDialed
     endpoint = endpoints.get(fact.leg_id)
     if endpoint is None:
         return
+    transfer = call.transfer
     call.legs[fact.leg_id] = Leg(
         endpoint=endpoint,
+        number=transfer.target.number if transfer is not None else "",
         party=Party(fact.party),
         side=Side(fact.side),
         state=LegState.DIALING,
         created_at=at,
     )
-    call.state = CallState.RINGING_FIRST if fact.party == Party.FIRST else CallState.RINGING_SECOND
+    if transfer is None:
+        call.state = CallState.RINGING_FIRST if fact.party == Party.FIRST else CallState.RINGING_SECOND
 
 
 def _note_leg(call: Call, leg: Leg, fact: LegRang | LegPickedUp | LegOver, at: float) -> None:
@@ -70,12 +91,15 @@ def _note_leg(call: Call, leg: Leg, fact: LegRang | LegPickedUp | LegOver, at: f
         leg.state, leg.ended_at = LegState.ENDED, at
         leg.hangup_cause, leg.sip_code, leg.sip_reason = fact.hangup_cause, fact.sip_code, fact.sip_reason
         leg.ended_by_peer = fact.by_peer
-        if leg is call.first or leg is call.second:
-            call.state = CallState.ENDING  # no call outlives a party
+        leaving = call.transfer.leaving_leg_id if call.transfer is not None else ""
+        if leg in (call.first, call.second) and leg.leg_id != leaving:
+            call.state = CallState.ENDING  # no call outlives a party that is not replaced
 
 
 def _note_first_ring(call: Call, leg: Leg, at: float) -> None:
     times = call.times
+    if call.transfer is not None:
+        return
     if leg.party is Party.FIRST:
         times.first_ringing = times.first_ringing or at
     else:
@@ -83,7 +107,10 @@ def _note_first_ring(call: Call, leg: Leg, at: float) -> None:
 
 
 def _note_answer(call: Call, leg: Leg, at: float) -> None:
-    if leg.party is Party.FIRST:
+    if call.transfer is not None:
+        put_in_place(call, leg)
+        call.state = CallState.JOINING
+    elif leg.party is Party.FIRST:
         call.first, call.times.first_answered = leg, at
         call.state = CallState.RINGING_SECOND  # a call with nobody to ring there ends at the same instant
     else:
@@ -91,11 +118,22 @@ def _note_answer(call: Call, leg: Leg, at: float) -> None:
 
 
 def _note_bridge(call: Call, at: float) -> None:
-    call.times.bridged = at
     call.state = CallState.BRIDGED
-    for leg in (call.first, call.second):
-        if leg is not None:
-            leg.state = LegState.JOINED
+    if call.first is not None and call.second is not None:
+        note_joined(call, at)
+
+
+def _note_transfer(call: Call, fact: TransferBegun) -> None:
+    if fact.transfer.leaving_leg_id in call.legs:
+        call.transfer = fact.transfer
+        call.transfers.append(fact.transfer)
+        call.state = CallState.TRANSFERRING
+
+
+def _note_failed_transfer(call: Call, fact: TransferFailed) -> None:
+    call.transfer = None
+    call.ending = fact.ending
+    call.state = CallState.BRIDGED if fact.ending is None else CallState.ENDING
 
 
 def _note_end(call: Call, fact: CallEnded, at: float) -> None:

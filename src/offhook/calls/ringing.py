@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import ending, legs, policy
+from . import ending, legs, policy, transferring
 from .commands import DialLeg, JoinLegs, PassEarlyMedia, PlayToLeg, StartTimer, StopTimer
-from .events import LegAnswered, LegDialed, LegEnded, LegPickedUp, LegRang, LegRinging, TimerFired
-from .model import EndpointPlan, Leg, LegState, RingStep
-from .states import JOIN, JOIN_BOUND_S, NO_ANSWER, CallState
+from .events import (
+    LegAnswered,
+    LegDialed,
+    LegEnded,
+    LegPickedUp,
+    LegRang,
+    LegRinging,
+    TimerFired,
+    TransferStored,
+)
+from .model import By, EndpointPlan, Leg, LegState, RingStep
+from .states import JOIN, JOIN_BOUND_S, MAX_DURATION, NO_ANSWER, CallState
 
 if TYPE_CHECKING:
     from .call import Call
@@ -18,16 +27,24 @@ def ring_party(call: Call, at: float) -> CallState:
     """Ring the step whose turn it is, or settle the call if there is none left."""
     party = call.party_plan
     if call.step >= len(party.steps):
-        return ending.settle_unreached(call, at)
+        return transferring.give_up(call, at) if call.transfer else ending.settle_unreached(call, at)
     step = party.steps[call.step]
     call.out.append(StartTimer(NO_ANSWER, step.timeout_s))
     for endpoint in step.endpoints:
         _plan_leg(call, endpoint, at)
+    if call.transfer is not None:
+        return CallState.TRANSFERRING
     return CallState.RINGING_SECOND if call.first else CallState.RINGING_FIRST
 
 
+def ring_target(call: Call, event: TransferStored, at: float) -> CallState:
+    """The journal has the transfer: ring its target. If the disk refused it, there is none."""
+    return ring_party(call, at) if event.is_durable else transferring.give_up(call, at)
+
+
 def _plan_leg(call: Call, endpoint: EndpointPlan, at: float) -> None:
-    leg = Leg(endpoint=endpoint, party=call.party, side=call.party_plan.side)
+    number = call.party_plan.number if call.transfer is not None else ""
+    leg = Leg(endpoint=endpoint, party=call.party, side=call.party_plan.side, number=number)
     call.legs[leg.leg_id] = leg
     if endpoint.delay_s > 0:
         call.out.append(StartTimer(f"delay:{leg.leg_id}", endpoint.delay_s))
@@ -41,7 +58,13 @@ def _dial(call: Call, leg: Leg, at: float) -> None:
     leg.created_at = at
     call.out.append(LegDialed(leg.leg_id, leg.party, leg.side, endpoint.endpoint_id))
     call.out.append(
-        DialLeg(call.plan.call_id, endpoint, call.plan.media, call.first.leg_id if call.first else "")
+        DialLeg(
+            call.plan.call_id,
+            endpoint,
+            call.plan.media,
+            call.waiting.leg_id if call.waiting else "",
+            call.transfer.leaving_leg_id if call.transfer else "",
+        )
     )
     if endpoint.timeout_s > 0:
         call.out.append(StartTimer(f"leg:{leg.leg_id}", endpoint.timeout_s))
@@ -57,12 +80,17 @@ def note_ringing(call: Call, event: LegRinging, at: float) -> CallState:
         leg.ringing_at = at
         call.out += [LegRang(leg.leg_id, event.sip_code), StopTimer(f"progress:{leg.leg_id}")]
         _note_first_ring(call, at)
+        transferring.tell_referrer(call, event.sip_code)
+    if call.transfer is not None:
+        return call.state  # it hears ringback until the target answers
     if event.has_media and leg.state is LegState.RINGING and not call.plan.ignore_early_media:
         _let_early_media_through(call, leg)
     return call.state
 
 
 def _note_first_ring(call: Call, at: float) -> None:
+    if call.transfer is not None:
+        return
     if call.first:
         call.times.second_ringing = call.times.second_ringing or at
     else:
@@ -85,6 +113,8 @@ def take_answer(call: Call, event: LegAnswered, at: float) -> CallState:
     leg.answered_at = at
     call.out.append(LegPickedUp(leg.leg_id, event.media, event.dialog))
     legs.drop_others(call, leg, "LOSE_RACE")
+    if call.transfer is not None:
+        return transferring.take_over(call, leg)
     if call.first is None:
         return _go_on_to_second(call, leg, at)
     call.second = leg
@@ -109,8 +139,10 @@ def lose_leg(call: Call, event: LegEnded, at: float) -> CallState:
     if was_ending:
         return call.state
     legs.stop_leg_timers(call, leg)
-    if leg is call.first:
+    if leg is call.waiting:
         return ending.settle_hung_up(call, leg, at)
+    if call.transfer is not None and leg.leg_id == call.transfer.leaving_leg_id:
+        return transferring.note_left(call)
     return _go_on_if_step_is_lost(call, at)
 
 
@@ -137,6 +169,8 @@ def time_out(call: Call, event: TimerFired, at: float) -> CallState:
     name, _, leg_id = event.name.partition(":")
     if event.name == NO_ANSWER:
         return _give_up_step(call, at)
+    if event.name == MAX_DURATION:
+        return ending.settle(call, ending.connected(By.POLICY, "ALLOTTED_TIMEOUT"), at)
     leg = call.legs.get(leg_id)
     if leg is None:
         return call.state

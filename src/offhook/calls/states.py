@@ -21,6 +21,10 @@ ENDING_BOUND_S: Final = 100.0
 not reported a leg's end after that has lost it."""
 
 
+MAX_TRANSFERS: Final = 16
+"""Of one call: each may ring dozens of phones, and all of them stay in its journal and records."""
+
+
 class CallState(StrEnum):
     """Where a call stands."""
 
@@ -34,6 +38,8 @@ class CallState(StrEnum):
     """Both answered; the engine joins their media within JOIN_BOUND_S."""
     BRIDGED = "bridged"
     """They talk; a hang-up, a request or max_duration moves it on."""
+    TRANSFERRING = "transferring"
+    """One party stays; who comes in place of the other is rung. max_duration goes on running."""
     ENDING = "ending"
     """The outcome is settled; the engine ends what is left within ENDING_BOUND_S."""
     ENDED = "ended"

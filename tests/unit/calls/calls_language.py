@@ -13,15 +13,20 @@ from offhook.calls.events import (
     LegRinging,
     LegsJoined,
     TimerFired,
+    TransferBegun,
+    TransferRequested,
+    TransferStored,
 )
 from offhook.calls.model import (
     By,
     CallPlan,
     EndpointKind,
     EndpointPlan,
+    Handover,
     PartyPlan,
     RingStep,
     Side,
+    Transfer,
 )
 from offhook.calls.states import Output
 
@@ -63,6 +68,25 @@ def two_party_plan(**fields: object) -> CallPlan:
     return plan(first=(step("a"),), second=(step("b"),), **fields)
 
 
+def target(*steps: RingStep, side: Side = Side.CONTACT) -> PartyPlan:
+    return PartyPlan(side=side, number="1003", steps=steps, unreachable_cause="USER_NOT_REGISTERED")
+
+
+def transfer_of(
+    staying: str, leaving: str, handover: Handover, *steps: RingStep, side: Side = Side.CONTACT
+) -> TransferRequested:
+    """`staying` is put through to what the steps ring."""
+    return TransferRequested(
+        Transfer(
+            staying_leg_id=staying,
+            leaving_leg_id=leaving,
+            handover=handover,
+            by=By.API,
+            target=target(*steps, side=side),
+        )
+    )
+
+
 def commands(outputs: list[Output], kind: type) -> list[Output]:
     return [output for output in outputs if isinstance(output, kind)]
 
@@ -75,11 +99,12 @@ class ModelEngine:
         self.joins: set[tuple[str, str]] = set()
         self.timers: set[str] = set()
         self.finals = 0
+        self.stores = 0  # transfers that the journal does not hold yet
 
     def copy(self) -> "ModelEngine":
         twin = ModelEngine()
         twin.legs, twin.joins = dict(self.legs), set(self.joins)
-        twin.timers, twin.finals = set(self.timers), self.finals
+        twin.timers, twin.finals, twin.stores = set(self.timers), self.finals, self.stores
         return twin
 
     def take(self, outputs: list[Output]) -> None:
@@ -96,6 +121,8 @@ class ModelEngine:
                 self.timers.add(output.name)
             elif isinstance(output, StopTimer):
                 self.timers.discard(output.name)
+            elif isinstance(output, TransferBegun):
+                self.stores += 1
             elif isinstance(output, CallEnded):
                 self.finals += 1
 
@@ -115,6 +142,9 @@ class ModelEngine:
         for first, second in self.joins:
             if self.legs.get(first) == self.legs.get(second) == "answered":
                 yield LegsJoined(first, second)
+        if self.stores:
+            yield TransferStored()
+            yield TransferStored(is_durable=False)
         for name in self.timers - {
             "ending"
         }:  # an engine keeps its bound; see test_an_engine_that_loses_a_leg
@@ -131,6 +161,8 @@ class ModelEngine:
             del self.legs[event.leg_id]
         elif isinstance(event, LegsJoined):
             self.joins.discard((event.first_leg_id, event.second_leg_id))
+        elif isinstance(event, TransferStored):
+            self.stores -= 1
         elif isinstance(event, TimerFired):
             self.timers.discard(event.name)
 

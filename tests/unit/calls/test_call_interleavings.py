@@ -10,8 +10,9 @@ import random
 import pytest
 
 from offhook.calls import Call, CallState
+from offhook.calls.model import Handover
 
-from .calls_language import ModelEngine, assert_clean_end, plan, step, two_party_plan
+from .calls_language import ModelEngine, assert_clean_end, plan, step, transfer_of, two_party_plan
 
 LONGEST_HISTORY = 100
 """Inputs; the walk is complete long before, or the machine has a loop."""
@@ -32,6 +33,17 @@ PLANS = {
     "nobody to ring second": plan(first=(step("a"),)),
 }
 
+TRANSFERS = {
+    "blind, of the second party": transfer_of("a", "b", Handover.BLIND, step("c")),
+    "blind, of the first party, to two phones": transfer_of("b", "a", Handover.BLIND, step("c1", "c2")),
+    "blind, one way after another": transfer_of("a", "b", Handover.BLIND, step("c1"), step("c2")),
+    "blind, to nobody": transfer_of("a", "b", Handover.BLIND),
+    "referred by the second party": transfer_of("a", "b", Handover.REFERRED, step("c")),
+    "referred by the first party": transfer_of("b", "a", Handover.REFERRED, step("c1", "c2")),
+    "referred to nobody": transfer_of("a", "b", Handover.REFERRED),
+    "intercepted": transfer_of("a", "b", Handover.INTERCEPT, step("c")),
+}
+
 
 def begin(call_plan) -> tuple[Call, ModelEngine]:
     call, engine = Call(call_plan, 1000.0), ModelEngine()
@@ -48,15 +60,29 @@ def feed(call: Call, engine: ModelEngine, event, at: float) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_every_interleaving_keeps_the_promises(name: str) -> None:
+    ends = walk(PLANS[name])
+    assert ends or PLANS[name].first.steps == ()
+
+
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_every_interleaving_of_a_transfer_keeps_the_promises(name: str) -> None:
+    assert walk(two_party_plan(), TRANSFERS[name])
+
+
+def walk(call_plan, transfer=None) -> int:
+    """Walk every history, with the transfer requested at any instant of the joined call; return the ends."""
     seen: set[tuple] = set()
-    frontier = [begin(PLANS[name])]
+    frontier = [begin(call_plan)]
     ends = depth = 0
     while frontier:
         depth += 1
         assert depth < LONGEST_HISTORY
         following = []
         for call, engine in frontier:
-            for event in list(engine.possible_inputs()):
+            inputs = list(engine.possible_inputs())
+            if transfer is not None and call.state is CallState.BRIDGED and not call.transfers:
+                inputs.append(transfer)
+            for event in inputs:
                 twin, twin_engine = copy.deepcopy(call), engine.copy()
                 feed(twin, twin_engine, event, 1001.0 + depth)
                 ends += twin.state is CallState.ENDED
@@ -65,7 +91,7 @@ def test_every_interleaving_keeps_the_promises(name: str) -> None:
                     seen.add(shape)
                     following.append((twin, twin_engine))
         frontier = following
-    assert ends or PLANS[name].first.steps == ()
+    return ends
 
 
 def shape_of(call: Call, engine: ModelEngine) -> tuple:
@@ -77,6 +103,9 @@ def shape_of(call: Call, engine: ModelEngine) -> tuple:
         tuple(sorted(engine.legs.items())),
         tuple(sorted(engine.timers)),
         tuple(sorted(engine.joins)),
+        engine.stores,
+        call.transfer,
+        len(call.transfers),
         call.ending,
     )
 
