@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -45,6 +45,9 @@ WEBHOOK_MODIFIERS: Final = {
 CUSTOM_DATA_MAX_BYTES: Final = 16_384
 """As JSON: it goes into every event of a webhook."""
 
+WIDEST_NETWORKS: Final = {4: 16, 6: 32}
+"""Shortest prefix of a network that a carrier may call from: who trusts more trusts anybody."""
+
 URI_PART: Final = re.compile(r"[^\s<>\"]*")
 
 MESSAGES: Final = {
@@ -55,6 +58,7 @@ MESSAGES: Final = {
     "sip_user": "not a SIP user name",
     "uri": "not part of a SIP URI",
     "playable": "neither a country code, a tone nor a media id",
+    "network": "not an address or network such as 192.0.2.0/28, or too wide (/16; IPv6: /32)",
     "control": "control characters are not allowed",
 }
 
@@ -182,6 +186,24 @@ def _webhook_uri(value: Any) -> Iterator[Fault]:
         yield Fault((), "error", "invalid client URL", value)
 
 
+def _network(value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str):
+        return
+    try:
+        network = ip_network(value, strict=False)
+        is_good = network.prefixlen >= WIDEST_NETWORKS[network.version]
+    except ValueError:
+        is_good = False
+    if not is_good:
+        yield Fault((), "error", MESSAGES["network"], value)
+
+
+def _inbound(value: Any) -> Iterator[Fault]:
+    if isinstance(value, dict) and bool(value.get("username")) != bool(value.get("password")):
+        missing = "password" if value.get("username") else "username"
+        yield Fault((missing,), "required", "Field is required but missing", missing)
+
+
 CHECKS: Final[dict[str, Check]] = {
     "regex": _regex,
     "regex_names": _regex_names,
@@ -192,6 +214,8 @@ CHECKS: Final[dict[str, Check]] = {
     "uri_part": _matching(URI_PART, MESSAGES["uri"]),
     "device": _device,
     "callflow": _callflow,
+    "inbound": _inbound,
+    "network": _network,
     "webhook": _webhook,
     "webhook_uri": _webhook_uri,
 }

@@ -22,6 +22,8 @@ OWNER_ID: Final = "owner_id"
 CALLFLOW_NUMBER: Final = "callflow_number"
 CALLFLOW_PATTERNS: Final = "callflow_patterns"
 RESOURCE: Final = "resource"
+INBOUND_TRUNK: Final = "inbound_trunk"
+INBOUND_USERNAME: Final = "inbound_username"
 ACCOUNT_NUMBER: Final = "account_number"
 PHONE_NUMBER: Final = "phone_number"
 WEBHOOK: Final = "webhook"
@@ -45,6 +47,8 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | callflow_number | callflow | as stored, hence normalised | account | yes |
     | callflow_patterns | callflow that has patterns | empty: they are found together | account | |
     | resource | resource | empty: they are found together | account | |
+    | inbound_trunk | resource that lists addresses it calls from | empty: all are found together | | |
+    | inbound_username | resource that calls in with digest | lower case | | yes |
     | account_number | callflow, phone_number | its numbers that begin with `+` | | |
     | phone_number | phone_number | the number | | yes |
     | webhook | webhook | empty: all of the installation are found together | | |
@@ -76,6 +80,7 @@ _TAKEN: Final = {
     HOTDESK_ID: ("hotdesk.id", "Hotdesk id already in use"),
     SIP_USERNAME: ("sip.username", "SIP credentials already in use"),
     DEVICE_IP: ("sip.ip", "SIP IP already in use"),
+    INBOUND_USERNAME: ("inbound.username", "Username already in use"),
     MAC_ADDRESS: ("mac_address", "MAC address already in use"),
     CALLFLOW_NUMBER: ("numbers", "Number {value} exists in callflow {id} {name}"),
 }
@@ -135,6 +140,11 @@ def _callflow_keys(document: Document, _realm: str) -> Keys:
 
 def _resource_keys(document: Document, _realm: str) -> Keys:
     yield DocumentKey(kind=RESOURCE, value="", scope=document.account_id, unique=False)
+    inbound = document.data.get("inbound") or {}
+    if inbound.get("addresses"):
+        yield DocumentKey(kind=INBOUND_TRUNK, value="", unique=False)
+    if username := _text(inbound.get("username")):
+        yield DocumentKey(kind=INBOUND_USERNAME, value=username.lower())
 
 
 def _webhook_keys(_document: Document, _realm: str) -> Keys:

@@ -114,3 +114,16 @@ def test_a_taken_number_names_the_callflow_that_has_it():
     assert taken_fault("callflow_number", "1001", holder) == {
         "numbers": {"unique": {"message": message, "cause": "1001"}}
     }
+
+
+def test_a_carrier_that_calls_in_is_found_by_networks_and_by_username():
+    inbound = {"addresses": ["192.0.2.0/28"], "username": "TrunkIn", "password": "trunk-secret"}
+    assert document_keys(given_document("resource", {"inbound": inbound})) == [
+        key("resource", "", ACCOUNT, unique=False),
+        key("inbound_trunk", "", unique=False),
+        key("inbound_username", "trunkin"),
+    ]
+
+
+def test_a_carrier_that_only_takes_calls_has_no_such_keys():
+    assert document_keys(given_document("resource", {})) == [key("resource", "", ACCOUNT, unique=False)]

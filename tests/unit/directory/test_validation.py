@@ -428,3 +428,26 @@ def test_any_number_as_timeout_is_judged(value):
         return
     faults = faults_of("clicktocall", BUTTON | {"timeout": value})
     assert (faults == {}) is (value == int(value) and 1 <= value <= 600)
+
+
+# --- carriers that call in ----------------------------------------------------------------------------
+
+CARRIER = {"name": "Carrier", "gateways": [{"server": "192.0.2.1"}]}
+
+
+@pytest.mark.parametrize("network", ["192.0.2.7", "192.0.2.0/28", "10.0.0.0/16", "2001:db8::/32", "::1"])
+def test_a_carrier_may_call_from_an_address_or_a_narrow_network(network):
+    assert faults_of("resource", CARRIER | {"inbound": {"addresses": [network]}}) == {}
+
+
+@pytest.mark.parametrize(
+    "network", ["0.0.0.0/0", "10.0.0.0/8", "::/0", "carrier.example", "", "192.0.2.0/33"]
+)
+def test_a_carrier_may_not_call_from_anywhere(network):
+    faults = faults_of("resource", CARRIER | {"inbound": {"addresses": [network]}})
+    assert list(faults) == ["inbound.addresses.0"]
+
+
+@pytest.mark.parametrize("half", [{"username": "trunk"}, {"password": "trunk-secret"}])
+def test_a_carriers_digest_needs_username_and_password(half):
+    assert len(faults_of("resource", CARRIER | {"inbound": half})) == 1

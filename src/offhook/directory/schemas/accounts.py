@@ -19,6 +19,7 @@ ACCOUNT: Final = document(
         "caller_id_options": shared.caller_id_options(),
         "call_restriction": shared.call_restriction(),
         "call_recording": mapping("Recording of calls"),
+        "dial_out": shared.dial_out(is_account=True),
         "dial_plan": shared.dial_plan(),
         "do_not_disturb": shared.do_not_disturb(),
         "flags": shared.flags(),

@@ -5,6 +5,9 @@ from typing import Final
 from . import shared
 from .fields import boolean, choice, document, integer, mapping, text
 
+PRINTABLE: Final = "^[ -~]+$"
+"""What may stand in a header field."""
+
 SIP: Final = mapping(
     "How the phone speaks SIP",
     {
@@ -51,6 +54,7 @@ DEVICE: Final = document(
         "contact_list": mapping(
             "Contact list", {"exclude": boolean("Left out of the contact list")}, default={}
         ),
+        "dial_out": shared.dial_out(),
         "dial_plan": shared.dial_plan(),
         "do_not_disturb": shared.do_not_disturb(),
         "exclude_from_queues": boolean("Queues do not ring it", default=False),
@@ -79,3 +83,20 @@ DEVICE: Final = document(
     required=("name",),
     check="device",
 )
+
+NOTIFY: Final = document(
+    "What a phone is told in a SIP NOTIFY",
+    {
+        "event": text("Event of the NOTIFY, as `check-sync`", shortest=1, longest=200, pattern=PRINTABLE),
+        "body": mapping(
+            "Its body",
+            {
+                "content_type": text("Content type", shortest=1, longest=100, pattern=PRINTABLE),
+                "data": text("The body", longest=1_000, multiline=True),
+            },
+            required=("content_type", "data"),
+        ),
+    },
+    required=("event",),
+)
+"""1,000 characters fit into a datagram with everything around them."""

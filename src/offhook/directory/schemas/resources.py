@@ -67,6 +67,18 @@ CLASSIFIER: Final = mapping(
     },
 )
 
+INBOUND: Final = mapping(
+    "Calls that the carrier brings; it is known by its address or by its digest, and by neither unless set",
+    {
+        "addresses": array(
+            "Networks it calls from: `192.0.2.0/28`", text("Network", longest=49, check="network"), most=64
+        ),
+        "username": text("Digest username, unique in the installation", longest=64, check="sip_user"),
+        "password": text("Digest password", shortest=8, longest=64),
+    },
+    check="inbound",
+)
+
 RESOURCE: Final = document(
     "A carrier",
     {
@@ -92,6 +104,7 @@ RESOURCE: Final = document(
         "from_uri_realm": text("Domain in From", longest=253, pattern=shared.REALM),
         "gateway_strategy": choice("Order of the servers", "sequential", "random"),
         "grace_period": integer("Seconds before the next server is tried", least=1, most=20, default=5),
+        "inbound": INBOUND,
         "ignore_flags": boolean("Taken whatever the call's flags"),
         "require_flags": boolean("Taken only for calls with flags"),
         "media": mapping("Media settings"),

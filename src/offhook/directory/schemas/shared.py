@@ -20,6 +20,10 @@ RING_MAX_S: Final = 600
 """Nobody listens to ringback for ten minutes; a forgotten call must end."""
 
 
+DIAL_OUT_MAX: Final = 10_000
+"""Calls at once or a minute: more is no limit."""
+
+
 def name(description: str) -> Schema:
     """Return a document's name."""
     return text(description, shortest=1, longest=128)
@@ -82,6 +86,21 @@ def call_restriction() -> Schema:
         required=("action",),
     )
     return mapping("Rules by class of number", others=rule, most=MAP_MAX, default={})
+
+
+def dial_out(*, is_account: bool = False) -> Schema:
+    """Return what phones may do that dial a number outside: an account allows it, the others narrow it."""
+    enabled = (
+        boolean("Phones may dial numbers outside", default=False)
+        if is_account
+        else boolean("false: these phones may not")
+    )
+    fields = {
+        "enabled": enabled,
+        "calls": integer("Such calls at once", least=0, most=DIAL_OUT_MAX),
+        "calls_per_minute": integer("Such calls begun in a minute", least=0, most=DIAL_OUT_MAX),
+    }
+    return mapping("Calls that phones dial to numbers outside", fields)
 
 
 def dial_plan() -> Schema:

@@ -29,6 +29,7 @@ USER: Final = document(
         "contact_list": mapping(
             "Contact list", {"exclude": boolean("Left out of the contact list")}, default={}
         ),
+        "dial_out": shared.dial_out(),
         "dial_plan": shared.dial_plan(),
         "do_not_disturb": shared.do_not_disturb(),
         "feature_level": text("Level of service"),
