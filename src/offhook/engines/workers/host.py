@@ -1,0 +1,224 @@
+"""Keeps one engine worker running: starts its process, notices its end, starts another."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from typing import Final, Protocol
+
+import structlog
+
+from offhook.kernel import OffhookError
+
+from .channel import Channel
+from .messages import LOAD_INTERVAL_S, Begin, CannotBegin, Finish, Load, Ready, ToNode, decode_for_node
+
+_log = structlog.get_logger("offhook.workers")
+
+START_BOUND_S: Final = 20.0
+"""An interpreter, our modules and a relay come up in half a second; a machine under full load needs more."""
+
+SILENCE_MAX_S: Final = 20 * LOAD_INTERVAL_S
+"""A worker whose loop stands still for so long is no use to its calls: it is ended, and they are."""
+
+STOP_BOUND_S: Final = 6.0
+"""Above what an engine gives its far ends to hear the BYE."""
+
+RESTART_DELAY_S: Final = 0.2
+RESTART_DELAY_MAX_S: Final = 10.0
+"""A worker that keeps dying is tried this often, for ever; the others and the node take its calls."""
+
+
+class WorkerLost(OffhookError):
+    """An engine worker did not come up."""
+
+    code = "worker-lost"
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(number, why)
+        self.number = number
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"engine worker {self.number}: {self.why}"
+
+
+class WorkerListener(Protocol):
+    """Is told what a worker says."""
+
+    def take(self, number: int, message: ToNode) -> None:
+        """Take a message of a worker that is up."""
+        ...
+
+    def lost(self, number: int) -> None:
+        """Its process is gone, and all its legs with it. Told once for each process that was up."""
+        ...
+
+
+class WorkerHost:
+    """One worker process at a time. `channel` is None while there is none to talk to."""
+
+    def __init__(self, begin: Begin, listener: WorkerListener, *, program: str) -> None:
+        """Prepare; program is the module that runs (it gets the descriptor of its socket)."""
+        self.begin = begin
+        self.channel: Channel[ToNode] | None = None
+        self.load = Load(0, 0.0)
+        """As it said last."""
+        self.sip_address = ("", 0)
+        self._listener = listener
+        self._program = program
+        self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Future[Ready] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._heard_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def number(self) -> int:
+        """Which worker this is, from 1."""
+        return self.begin.number
+
+    @property
+    def process_id(self) -> int | None:
+        """Return the process, or None while it is down."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Bring it up, and keep it up. Raises WorkerLost if it does not come up."""
+        await self._spawn()
+        self._supervisor = asyncio.create_task(self._keep_alive(), name=f"engine worker {self.number}")
+
+    async def stop(self) -> None:
+        """Let it hang up what is left and end. Idempotent; may precede start()."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervisor
+        if self._watch is not None:
+            self._watch.cancel()
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            channel.send(Finish())
+        await self._end_process()
+        if channel is not None:
+            channel.close()
+
+    async def _keep_alive(self) -> None:
+        delay = RESTART_DELAY_S
+        while True:
+            if self._process is not None:
+                status = await self._process.wait()
+                _log.error("engine worker ended", worker=self.number, status=status)
+                self._process = None
+                self._lost("its process ended")
+            await asyncio.sleep(delay)
+            try:
+                await self._spawn()
+                delay = RESTART_DELAY_S
+            except WorkerLost as error:
+                _log.error("engine worker does not start", worker=self.number, reason=error.why)
+                delay = min(2 * delay, RESTART_DELAY_MAX_S)
+
+    async def _spawn(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._starting = loop.create_future()
+        channel = await self._launch()
+        try:
+            channel.send(self.begin)
+            async with asyncio.timeout(START_BOUND_S):
+                ready = await self._starting
+        except TimeoutError:
+            await self._give_up(channel)
+            raise WorkerLost(self.number, "it gives no answer") from None
+        except WorkerLost:
+            await self._give_up(channel)
+            raise
+        finally:
+            self._starting = None
+        self.sip_address = (ready.sip_host, ready.sip_port)
+        self.channel = channel
+        self._heard_at = loop.time()
+        self._watch = loop.call_later(SILENCE_MAX_S, self._check_silence)
+        _log.info("engine worker started", worker=self.number, pid=self.process_id, sip_port=ready.sip_port)
+
+    async def _launch(self) -> Channel[ToNode]:
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", self._program, str(theirs.fileno())),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # a terminal's Ctrl-C is for the node: calls are drained first
+            )
+            loop = asyncio.get_running_loop()
+            _, channel = await loop.create_unix_connection(
+                lambda: Channel(decode_for_node, self._take, self._lost), sock=ours
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return channel
+
+    def _take(self, message: ToNode) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        if isinstance(message, Load):
+            self.load = message
+        elif isinstance(message, Ready | CannotBegin):
+            self._note_start(message)
+        else:
+            self._listener.take(self.number, message)
+
+    def _note_start(self, message: Ready | CannotBegin) -> None:
+        if self._starting is None or self._starting.done():
+            return
+        if isinstance(message, Ready):
+            self._starting.set_result(message)
+        else:
+            self._starting.set_exception(WorkerLost(self.number, message.reason))
+
+    def _lost(self, why: str) -> None:
+        """The connection broke, or the process ended: it holds no call of ours any more."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.set_exception(WorkerLost(self.number, why))
+        channel, self.channel = self.channel, None
+        if channel is None:
+            return
+        _log.error("engine worker lost", worker=self.number, reason=why)
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()  # it hangs, or its socket broke; the supervisor starts another
+        channel.close()
+        if self._watch is not None:
+            self._watch.cancel()
+        self.load = Load(0, 0.0)
+        self._listener.lost(self.number)
+
+    def _check_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        silent_s = loop.time() - self._heard_at
+        if silent_s >= SILENCE_MAX_S:
+            self._lost(f"it was silent for {silent_s:.0f} s")
+        else:
+            self._watch = loop.call_later(SILENCE_MAX_S - silent_s, self._check_silence)
+
+    async def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_BOUND_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _give_up(self, channel: Channel[ToNode]) -> None:
+        channel.close()
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
