@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Address of the API; `0.0.0.0` to serve other machines."""
     http_port: Port = 8000
     sip_host: str = "0.0.0.0"  # noqa: S104 - phones are on other machines; unauthenticated requests get nothing
-    """Address for SIP over UDP and TCP."""
+    """Addresses for SIP, separated by commas: `192.0.2.7,2001:db8::7`; `0.0.0.0,::` for all."""
     sip_port: Port = 5060
     """0 lets the system choose (printed at start)."""
     sip_advertise: str = ""
@@ -80,6 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """64 hex digits: the master account's API key at first start; empty: one is made and printed."""
     master_realm: str = ""
     """Realm of the master account at first start; empty: one is made."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Processes that hold calls, this one among them: one per core."""
+    worker_sip_port: Port = 0
+    """SIP port of the first further worker, the next ones follow; 0: ten above sip_port."""
     media: Literal["rtp-io", "rtpengine", "direct"] = "rtp-io"
     media_ports: str = "20000-29999"
     """First and last UDP port of the relay."""
@@ -102,6 +106,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Hosts that a link to choose a new password may lead to, separated by commas; needed with smtp_host."""
     kazoo_quirks: str = ""
     """Oddities of KAZOO to keep, separated by commas: `accepted_is_200`."""
+    system_wide_channels: bool = False
+    """The master account may list the live legs of all accounts at `/v2/channels` (KAZOO's
+    `system_wide_channels_list`)."""
     token_ttl_s: Annotated[int, Meta(ge=1)] = 3600
     rate_bucket: Count = 100
     """Tokens per address and account; 0 = no limit."""
@@ -139,9 +146,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return tuple(word.upper() for word in _words(self.sip_digest))
 
     @property
-    def webhook_networks(self) -> tuple[Network, ...]:
-        """Return the networks webhooks may reach. Raises ValueError, which `load_settings` has ruled out."""
-    @property
     def sip_hosts(self) -> tuple[str, ...]:
         """Return the addresses for SIP, in order."""
         return tuple(_words(self.sip_host))
@@ -156,6 +160,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Return the networks on our side of the NAT. Raises ValueError, ruled out by `load_settings`."""
         return parse_networks(_words(self.sip_local_networks))
 
+    @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        """Return the networks webhooks may reach. Raises ValueError, which `load_settings` has ruled out."""
         return parse_networks(_words(self.webhook_allow))
 
     @property

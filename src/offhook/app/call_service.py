@@ -7,6 +7,7 @@ final entry (stored with its history item and CDRs in one transaction, retried w
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import structlog
@@ -197,6 +198,7 @@ class CallService:
         self._by_account.add(plan)
         _log.info("call accepted", call_id=plan.call_id, account_id=plan.account_id, kind=plan.kind)
         self._observe_accepted(live.view())
+        self._engine.open_call(plan)
         if end is not None:
             self._feed(live, end)
         else:
@@ -285,7 +287,7 @@ class CallService:
         stored = await self._journal.call(account_id, call_id)
         if stored is None:
             return None
-        traces = [(leg_id, self._engine.trace(leg_id)) for leg_id in leg_ids(stored.plan)]
+        traces = [(leg_id, await self._engine.trace(leg_id)) for leg_id in leg_ids(stored.plan)]
         return timeline_of(stored, await self._journal.entries(call_id), traces)
 
     async def signalling(self, account_id: str, call_id: str) -> list[TraceLine] | None:
@@ -293,7 +295,7 @@ class CallService:
         stored = await self._journal.call(account_id, call_id)
         if stored is None:
             return None
-        lines = [line for leg_id in leg_ids(stored.plan) for line in self._engine.trace(leg_id)]
+        lines = [line for leg_id in leg_ids(stored.plan) for line in await self._engine.trace(leg_id)]
         return sorted(lines, key=lambda line: line.at)
 
     # --- the engine's side --------------------------------------------------------------------------
@@ -364,6 +366,7 @@ class CallService:
         live.timers.clear()
         for leg_id in live.call.legs:
             self._by_leg.pop(leg_id, None)
+        self._engine.close_call(live.call_id)
         self._own(self._finish(live, fact), f"finish {live.call_id}")
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:

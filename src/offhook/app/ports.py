@@ -62,6 +62,8 @@ __all__ = [
     "LiveCall",
     "Mark",
     "Page",
+    "PhoneNotice",
+    "PhoneNotices",
     "Registration",
     "Registrations",
     "RevokedTokens",
@@ -102,6 +104,14 @@ class Engine(Protocol):
         """Open sockets; call `report` from the event loop, in order, for everything that happens to a leg."""
         ...
 
+    def open_call(self, plan: CallPlan) -> None:
+        """Make room for a call; comes before its first command, but for EndLostLeg. `close_call` follows."""
+        ...
+
+    def close_call(self, call_id: str) -> None:
+        """Forget a call all of whose legs are over. Harmless if it is unknown."""
+        ...
+
     def perform(self, command: EngineCommand) -> None:
         """Begin to do it and return at once; what comes of it is reported. Never raises."""
         ...
@@ -110,7 +120,7 @@ class Engine(Protocol):
         """Tell whether a joined leg's media can be cut and played to: it passes through a relay of ours."""
         ...
 
-    def trace(self, leg_id: str) -> Sequence[TraceLine]:
+    async def trace(self, leg_id: str) -> Sequence[TraceLine]:
         """Return the signalling of a recent leg, oldest first; empty if it is forgotten."""
         ...
 
@@ -201,6 +211,10 @@ class Calls(Protocol):
         """Return the live calls of an account, oldest first."""
         ...
 
+    def live_anywhere(self, limit: int) -> Sequence[CallView]:
+        """Return live calls of all accounts, oldest first, at most `limit`."""
+        ...
+
     def usage(self, account_id: str) -> AccountUsage:
         """Return what an account's calls take of its limits."""
         ...
@@ -243,6 +257,27 @@ class Registrations(Protocol):
         """Return the live registrations of an account's realm."""
         ...
 
+    def count(self) -> int:
+        """Return how many contacts are registered, in all realms."""
+        ...
+
     def remove(self, realm: str, username: str | None = None) -> int:
         """Forget the contacts of one username, or of all; return how many."""
+        ...
+
+
+class PhoneNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a phone is told outside calls."""
+
+    event: str
+    """SIP event package with its parameters: `check-sync;reboot=true`. No line breaks."""
+    content_type: str = ""
+    body: bytes = b""
+
+
+class PhoneNotices(Protocol):
+    """Tells registered phones something."""
+
+    def notify(self, aor: str, notice: PhoneNotice) -> int:
+        """Begin to send it to each contact of `sip:user@realm`; return how many there are. Never raises."""
         ...

@@ -28,7 +28,7 @@ from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning, record_call
-from offhook.app.ports import Registration, TraceLine
+from offhook.app.ports import PhoneNotice, Registration, TraceLine
 from offhook.app.recovery import MailFailed, PasswordRecovery, RecoverySettings
 from offhook.app.timers import LoopTimers
 from offhook.app.webhook_dispatcher import WebhookDispatcher
@@ -37,10 +37,12 @@ from offhook.app.webhook_service import WebhookService
 from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpLeg, JoinLegs
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, LegsJoined
+from offhook.calls.model import CallPlan
 from offhook.delivery import PreparedRequest, Reception
 from offhook.delivery.errors import Undeliverable
 from offhook.kernel import Clock
 from offhook.stores.media_files import MediaFolder
+from offhook.stores.photo_files import PhotoFolder
 from offhook.stores.sqlite import SqliteStore
 from offhook.system import SystemRandom
 
@@ -81,6 +83,7 @@ class Phones:
         """Media goes past the relay."""
         self.report: Callable[[LegEvent], None] = lambda event: None
         self.dialed: list[DialLeg] = []
+        self.open_calls: set[str] = set()
         self.traces: dict[str, list[TraceLine]] = {}
 
     async def start(self, report: Callable[[LegEvent], None]) -> None:
@@ -123,7 +126,13 @@ class Phones:
     def can_hold(self, leg_id: str) -> bool:
         return not self.bypassed
 
-    def trace(self, leg_id: str) -> Sequence[TraceLine]:
+    def open_call(self, plan: CallPlan) -> None:
+        self.open_calls.add(plan.call_id)
+
+    def close_call(self, call_id: str) -> None:
+        self.open_calls.discard(call_id)
+
+    async def trace(self, leg_id: str) -> Sequence[TraceLine]:
         return self.traces.get(leg_id, [])
 
     async def stop(self) -> None:
@@ -154,6 +163,7 @@ class Registered:
 
     def __init__(self) -> None:
         self.known: list[Registration] = []
+        self.told: list[tuple[str, PhoneNotice]] = []
 
     def add(self, username: str, realm: str, *, host: str = "10.0.0.5") -> None:
         self.known.append(
@@ -169,6 +179,14 @@ class Registered:
 
     def of_realm(self, realm: str) -> list[Registration]:
         return [r for r in self.known if r.realm == realm]
+
+    def count(self) -> int:
+        return len(self.known)
+
+    def notify(self, aor: str, notice: PhoneNotice) -> int:
+        contacts = self.bindings(aor)
+        self.told += [(binding.contact, notice) for binding in contacts]
+        return len(contacts)
 
     def remove(self, realm: str, username: str | None = None) -> int:
         kept = [r for r in self.known if r.realm != realm or username not in (None, r.username)]
@@ -281,6 +299,7 @@ class ApiNode:
             call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
             media=MediaService(documents, MediaFolder(path / "media")),
+            photos=PhotoFolder(path / "photos"), notices=self.registered,
             recovery=PasswordRecovery(
                 self.store, documents, auth, self.mailbox, RecoverySettings(hosts=self.recovery_hosts),
                 clock=clock, random=random,

@@ -37,6 +37,7 @@ class PhonesThatAnswer:
     def __init__(self, answers: bool = True) -> None:
         self.answers = answers
         self.performed: list[EngineCommand] = []
+        self.open_calls: set[str] = set()
         self.report: Callable[[LegEvent], None] = lambda event: None
         self.stopped = False
 
@@ -57,7 +58,13 @@ class PhonesThatAnswer:
         elif isinstance(command, EndLostLeg):
             soon(self.report, LegEnded(command.endpoint.leg_id, command.hangup_cause, 0))
 
-    def trace(self, leg_id: str) -> list[TraceLine]:
+    def open_call(self, plan: CallPlan) -> None:
+        self.open_calls.add(plan.call_id)
+
+    def close_call(self, call_id: str) -> None:
+        self.open_calls.discard(call_id)
+
+    async def trace(self, leg_id: str) -> list[TraceLine]:
         return []
 
     async def stop(self) -> None:

@@ -7,7 +7,7 @@ acknowledged at once, so both legs have media before they are joined and no phon
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -26,7 +26,7 @@ from offhook.calls.commands import (
     UnholdLeg,
 )
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
-from offhook.calls.model import EndpointPlan
+from offhook.calls.model import CallPlan, EndpointPlan
 from offhook.kernel import Clock, Random
 from offhook.sip.dialogs import Dialog
 from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
@@ -49,7 +49,6 @@ from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .identities import LegIdentities
-from .inbound import InboundRequests
 from .joins import Joins
 from .legs import EngineLeg, Stage
 from .recovery import LostLeg, Recovery
@@ -62,6 +61,14 @@ from .transports import SipEndpoint
 _log = structlog.get_logger("offhook.engine")
 
 Report = Callable[[LegEvent], None]
+
+
+class Inbound(Protocol):
+    """Takes what comes to the SIP port outside the dialogs of the engine's legs."""
+
+    def take(self, event: SipEvent) -> None:
+        """Answer a request; leave other events alone."""
+        ...
 
 STOP_BOUND_S: Final = 3.0
 """Far ends that have not answered our BYE by then are left to notice by themselves."""
@@ -78,7 +85,7 @@ class EmbeddedEngine:
         *,
         endpoint: SipEndpoint,
         media: CallMediaFactory,
-        inbound: InboundRequests,
+        inbound: Inbound,
         resolver: Resolver,
         trace: SipTrace,
         clock: Clock,
@@ -128,6 +135,12 @@ class EmbeddedEngine:
         await self._endpoint.stop()
         await self._media.stop()
 
+    def open_call(self, plan: CallPlan) -> None:
+        """Nothing to do: its first leg opens what it needs."""
+
+    def close_call(self, call_id: str) -> None:
+        """Nothing to do: its last leg closed all."""
+
     def perform(self, command: EngineCommand) -> None:
         """Begin to do it. What comes of it is reported from a later turn of the loop."""
         if isinstance(command, DialLeg):
@@ -170,7 +183,7 @@ class EmbeddedEngine:
         leg = self._legs.get(leg_id)
         return leg is not None and leg.stage is Stage.ANSWERED and leg.media.can_answer
 
-    def trace(self, leg_id: str) -> list[TraceLine]:
+    async def trace(self, leg_id: str) -> list[TraceLine]:
         """Return the SIP messages of a recent leg."""
         return self._trace.lines(leg_id)
 

@@ -1,13 +1,13 @@
-"""Builds a node from its settings. The only place that chooses adapters; cli/ and tests call it."""
+"""One node of offhook, built from its settings."""
 
 import contextlib
-import datetime
 import socket
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 
 from offhook.api import ApiServices, ApiSettings, create_app
 from offhook.api.server import HttpServer
@@ -27,6 +27,7 @@ from offhook.app.metrics import CallMetrics
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
 from offhook.app.planning.records import record_call
+from offhook.app.ports import Engine
 from offhook.app.recovery import PasswordRecovery, RecoverySettings
 from offhook.app.sip_credentials import SipCredentials
 from offhook.app.timers import LoopTimers
@@ -35,32 +36,28 @@ from offhook.app.webhook_lanes import LaneSender
 from offhook.app.webhook_service import WebhookService
 from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.engines.embedded import EmbeddedEngine
-from offhook.engines.embedded.call_media import CallMediaFactory
-from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.inbound import InboundRequests
-from offhook.engines.embedded.media_library import MediaLibrary, is_known
+from offhook.engines.embedded.media_library import is_known
 from offhook.engines.embedded.notices import Notices
-from offhook.engines.embedded.own_addresses import OwnAddresses
 from offhook.engines.embedded.registrations import RegistrationService
-from offhook.engines.embedded.relay import MediaRelay
-from offhook.engines.embedded.resolver import Resolver
-from offhook.engines.embedded.rtp_io import RtpIoRelay
-from offhook.engines.embedded.tls_certificate import own_certificate
-from offhook.engines.embedded.tls_contexts import TlsContexts, TlsUnusable
-from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
+from offhook.engines.workers import Begin, WorkerPool
 from offhook.outbound import HttpWebhookSender
 from offhook.settings import Settings
-from offhook.sip.config import UserAgentConfig
-from offhook.sip.user_agent import UserAgentCore
 from offhook.smtp import SmtpMailer
 from offhook.stores.media_files import MediaFolder
+from offhook.stores.photo_files import PhotoFolder
 from offhook.stores.sqlite import SchemaTooNew, SqliteStore
 from offhook.stores.sqlite.exclusive import StoreInUse, own_database
 from offhook.system import SystemClock, SystemRandom
 
+from .engine import SipParts, worker_settings
+
 REALM_SUFFIX: Final = "sip.offhook.local"
 """Generated realms end so; they need no DNS: phones are told the server's address."""
+
+WORKER_PROGRAM: Final = "offhook.bootstrap.worker"
+"""The module that an engine worker's process runs."""
 
 
 class Node:
@@ -74,6 +71,8 @@ class Node:
         self._closing = contextlib.AsyncExitStack()
         self.master: Master
         self.calls: CallService
+        self.workers: WorkerPool | None = None
+        """None: this process does it all."""
         self.http_address: tuple[str, int]
         self.sip_address: tuple[str, int]
 
@@ -167,8 +166,10 @@ class Node:
             call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
             registrations=registrations,
+            notices=Notices(endpoint, registrations, clock),
             recovery=recovery,
             media=MediaService(documents, MediaFolder(Path(settings.data_dir) / "media")),
+            photos=PhotoFolder(Path(settings.data_dir) / "photos"),
             webhooks=WebhookService(
                 documents,
                 subscriptions,
@@ -183,6 +184,7 @@ class Node:
             settings=ApiSettings(
                 rate_bucket=settings.rate_bucket,
                 quirks=settings.quirks,
+                system_wide_channels=settings.system_wide_channels,
                 rate_refill_per_s=settings.rate_refill,
                 websockets_per_address=settings.websockets_per_address,
             ),
@@ -206,11 +208,11 @@ class Node:
         self._closing.callback(call_streams.stop)  # the server waits for its answers
         self._closing.push_async_callback(self.calls.end_all)  # before: streams and sockets tell the end
         self.http_address = server.address
+        endpoint.announce_websockets(server.address[1])
 
     async def stop(self) -> None:
         """End calls, close sockets, write what is queued."""
         await self._closing.aclose()
-        endpoint.announce_websockets(server.address[1])
 
     # --- parts --------------------------------------------------------------------------------------
 
@@ -260,24 +262,11 @@ class Node:
 
     def _build_engine(
         self, store: SqliteStore, secret: str
-    ) -> tuple[SipEndpoint, RegistrationService, EmbeddedEngine]:
+    ) -> tuple[SipEndpoint, RegistrationService, Engine]:
         settings, clock, random = self.settings, self._clock, self._random
-        addresses = OwnAddresses(
-            settings.sip_hosts, advertised=settings.sip_advertised, local_networks=settings.sip_networks
-        )
-        host = addresses.default_host
-        core = UserAgentCore(
-            UserAgentConfig(
-                advertised={"udp": (host, settings.sip_port), "tcp": (host, settings.sip_port)},
-                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER"),
-                contact_user="offhook",
-            ),
-            random,
-                find_address=addresses.of_flow,
-        )
-        trace = SipTrace()
+        parts = SipParts(settings, clock, random)
         registrations = RegistrationService(
-            core,
+            parts.core,
             SipCredentials(store.documents),
             store.bindings,
             clock=clock,
@@ -285,67 +274,18 @@ class Node:
             secret=secret,
             algorithms=settings.sip_digest_algorithms,
         )
-        endpoint = SipEndpoint(
-            core,
-            clock=clock,
-            on_event=lambda event: None,
-            host=settings.sip_hosts[0],
-            port=settings.sip_port,
-            rate_per_address=settings.sip_rate_per_address,
-            on_flow_lost=registrations.flow_lost,
-            trace=lambda direction, data, flow, now: trace.note(
-                data, flow, clock.epoch(), outgoing=direction == "out"
-            more_hosts=settings.sip_hosts[1:],
-            tls=self._build_tls(host),
-            tls_port=settings.sip_tls_port,
-            addresses=addresses,
-            ),
-        )
+        endpoint = parts.endpoint(on_flow_lost=registrations.flow_lost)
         registrations.flush = endpoint.flush
-        library = MediaLibrary(Path(settings.data_dir) / "media", Path(settings.data_dir) / "media-cache")
-        engine = EmbeddedEngine(
-            endpoint=endpoint,
-            media=CallMediaFactory(self._build_relay(host), library),
-            inbound=InboundRequests(core, registrations, clock),
-            resolver=Resolver(),
-            trace=trace,
-            clock=clock,
-            random=random,
-            identities=LegIdentities(secret),
-        )
-        return endpoint, registrations, engine
+        engine = parts.engine(endpoint, InboundRequests(parts.core, registrations, clock), secret)
+        return endpoint, registrations, engine if settings.workers == 1 else self._build_pool(engine, secret)
 
-    def _build_relay(self, host: str) -> MediaRelay | None:
-        settings = self.settings
-        if settings.media == "direct":
-            return None
-    def _build_tls(self, host: str) -> TlsContexts:
-        """Return the TLS of SIP, with a certificate of its own if none is given. Raises OSError."""
-        settings = self.settings
-        if settings.sip_tls_cert:
-            certificate, key = Path(settings.sip_tls_cert), Path(settings.sip_tls_key)
-        else:
-            names = dict.fromkeys((socket.gethostname() or host, host, *settings.sip_hosts))
-            now = datetime.datetime.fromtimestamp(self._clock.epoch(), datetime.UTC)
-            certificate, key = own_certificate(Path(settings.data_dir) / "tls", tuple(names), now)
-        try:
-            return TlsContexts(
-                certificate,
-                key,
-                client_ca=Path(settings.sip_tls_client_ca) if settings.sip_tls_client_ca else None,
-                trusted_ca=Path(settings.sip_tls_ca) if settings.sip_tls_ca else None,
-            )
-        except TlsUnusable as error:
-            raise OSError(f"TLS for SIP: {error}") from error
-
-        folder = Path(settings.data_dir) / "media-cache"
-        folder.mkdir(parents=True, exist_ok=True)
-        return RtpIoRelay(
-            folder,
-            bind_address=settings.sip_hosts[0],
-            advertised_address=host,
-            ports=settings.media_port_range,
-        )
+    def _build_pool(self, engine: EmbeddedEngine, secret: str) -> WorkerPool:
+        begins = [
+            Begin(number, msgspec.json.encode(worker_settings(self.settings, number)), secret)
+            for number in range(1, self.settings.workers)
+        ]
+        self.workers = WorkerPool(engine, begins, program=WORKER_PROGRAM)
+        return self.workers
 
 
 def _tell_websockets(channel_events: ChannelEvents, documents: DocumentService) -> LiveEvents:
@@ -373,20 +313,3 @@ def _mailer(settings: Settings) -> SmtpMailer | None:
 def _node_name() -> str:
     """Return a short name that tells machines apart and says nothing about them."""
     return sha256(socket.gethostname().encode()).hexdigest()[:12]
-
-
-def build_node(settings: Settings) -> Node:
-    """Return a node that is not started."""
-    return Node(settings)
-
-
-def address_to_advertise(bind_host: str) -> str:
-    """Return the IP address peers reach us at: the bound one, or the one the default route leaves from."""
-    if bind_host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return bind_host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: a UDP connect sends nothing
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"

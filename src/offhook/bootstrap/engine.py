@@ -1,0 +1,147 @@
+"""The embedded engine and its sockets, built from settings: for a node, and for each of its workers."""
+
+import datetime
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from offhook.engines.embedded import EmbeddedEngine
+from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.engine import Inbound
+from offhook.engines.embedded.identities import LegIdentities
+from offhook.engines.embedded.media_library import MediaLibrary
+from offhook.engines.embedded.own_addresses import OwnAddresses
+from offhook.engines.embedded.relay import MediaRelay
+from offhook.engines.embedded.resolver import Resolver
+from offhook.engines.embedded.rtp_io import RtpIoRelay
+from offhook.engines.embedded.tls_certificate import own_certificate
+from offhook.engines.embedded.tls_contexts import TlsContexts, TlsUnusable
+from offhook.engines.embedded.trace import SipTrace
+from offhook.engines.embedded.transports import SipEndpoint
+from offhook.kernel import Clock, Random
+from offhook.settings import Settings
+from offhook.sip.config import UserAgentConfig
+from offhook.sip.flows import Flow
+from offhook.sip.user_agent import UserAgentCore
+
+WORKER_PORT_OFFSET: Final = 10
+"""The first worker's SIP port is this far above the node's, where no setting says otherwise: past TLS."""
+
+
+def worker_settings(settings: Settings, number: int) -> Settings:
+    """Return the settings of an engine worker, from 1: ports of its own, and its share of the media ports."""
+    base = settings.worker_sip_port or (settings.sip_port and settings.sip_port + WORKER_PORT_OFFSET)
+    first, last = media_share(settings, number)
+    return msgspec.structs.replace(
+        settings,
+        sip_port=base and base + number - 1,
+        sip_tls_port=0,
+        media_ports=f"{first}-{last}",
+        master_api_key="",
+        smtp_password="",
+    )
+
+
+def media_share(settings: Settings, number: int) -> tuple[int, int]:
+    """Return the first and last media port of an engine; 0 is the node's own."""
+    first, last = settings.media_port_range
+    share = (last + 1 - first) // settings.workers
+    return first + number * share, first + (number + 1) * share - 1
+
+
+class SipParts:
+    """What an engine is made of, in the order it is made: core, endpoint, engine."""
+
+    def __init__(self, settings: Settings, clock: Clock, random: Random, *, number: int = 0) -> None:
+        """number is that of a worker; its settings are those of `worker_settings`."""
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._media_ports = media_share(settings, 0) if number == 0 else settings.media_port_range
+        self._addresses = OwnAddresses(
+            settings.sip_hosts, advertised=settings.sip_advertised, local_networks=settings.sip_networks
+        )
+        self._host = self._addresses.default_host
+        self._trace = SipTrace()
+        self.core = UserAgentCore(
+            UserAgentConfig(
+                advertised={
+                    "udp": (self._host, settings.sip_port),
+                    "tcp": (self._host, settings.sip_port),
+                },
+                find_address=self._addresses.of_flow,
+                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER"),
+                contact_user="offhook",
+            ),
+            random,
+        )
+
+    def endpoint(self, *, on_flow_lost: Callable[[Flow], None] | None = None) -> SipEndpoint:
+        """Return the sockets of the core. Raises OSError if TLS cannot be had."""
+        settings, clock, trace = self._settings, self._clock, self._trace
+        return SipEndpoint(
+            self.core,
+            clock=clock,
+            on_event=lambda event: None,
+            host=settings.sip_hosts[0],
+            port=settings.sip_port,
+            more_hosts=settings.sip_hosts[1:],
+            tls=self._tls(),
+            tls_port=settings.sip_tls_port,
+            addresses=self._addresses,
+            rate_per_address=settings.sip_rate_per_address,
+            on_flow_lost=on_flow_lost,
+            trace=lambda direction, data, flow, now: trace.note(
+                data, flow, clock.epoch(), outgoing=direction == "out"
+            ),
+        )
+
+    def engine(self, endpoint: SipEndpoint, inbound: Inbound, secret: str) -> EmbeddedEngine:
+        """Return the engine over those sockets; inbound takes what comes without a call of ours."""
+        folder = Path(self._settings.data_dir)
+        library = MediaLibrary(folder / "media", folder / "media-cache")
+        return EmbeddedEngine(
+            endpoint=endpoint,
+            media=CallMediaFactory(self._relay(), library),
+            inbound=inbound,
+            resolver=Resolver(),
+            trace=self._trace,
+            clock=self._clock,
+            random=self._random,
+            identities=LegIdentities(secret),
+        )
+
+    def _tls(self) -> TlsContexts:
+        """Return the TLS of SIP, with a certificate of its own if none is given. Raises OSError."""
+        settings = self._settings
+        if settings.sip_tls_cert:
+            certificate, key = Path(settings.sip_tls_cert), Path(settings.sip_tls_key)
+        else:
+            names = dict.fromkeys((socket.gethostname() or self._host, self._host, *settings.sip_hosts))
+            now = datetime.datetime.fromtimestamp(self._clock.epoch(), datetime.UTC)
+            certificate, key = own_certificate(Path(settings.data_dir) / "tls", tuple(names), now)
+        try:
+            return TlsContexts(
+                certificate,
+                key,
+                client_ca=Path(settings.sip_tls_client_ca) if settings.sip_tls_client_ca else None,
+                trusted_ca=Path(settings.sip_tls_ca) if settings.sip_tls_ca else None,
+            )
+        except TlsUnusable as error:
+            raise OSError(f"TLS for SIP: {error}") from error
+
+    def _relay(self) -> MediaRelay | None:
+        settings = self._settings
+        if settings.media == "direct":
+            return None
+        folder = Path(settings.data_dir) / "media-cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        return RtpIoRelay(
+            folder,
+            bind_address=settings.sip_hosts[0],
+            advertised_address=self._host,
+            ports=self._media_ports,
+        )
