@@ -9,6 +9,9 @@ performs the commands in order and writes the facts to the journal in order. Tim
                           └───────────────────────┴─────── ENDING ◄─────┴──────────┴─┘
                                                               └─ every leg is over ─► ENDED
 
+A call that came in begins at RINGING_SECOND: its first party is the caller, who waits and is answered in
+JOINING, once the second party has answered.
+
 Here are what a call remembers and the table of what each state expects. The actions are next door, by
 what the call is doing: ringing.py, joined.py, transferring.py, ending.py, recovering.py (after a crash), and
 legs.py for what happens to one leg in any of them.
@@ -19,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from . import ending, joined, recovering, ringing, transferring
+from . import ending, inbound, joined, recovering, ringing, transferring
 from .errors import IllegalTransition
 from .events import (
     CallInput,
@@ -63,7 +66,7 @@ class Call:
         """Every leg that was dialled or waits to be, by leg id, in order."""
         self.times = Times(accepted=accepted_at)
         self.first: Leg | None = None
-        """The answered leg of the first party."""
+        """The answered leg of the first party; of a call that came in, the caller's from the start."""
         self.second: Leg | None = None
         self.ending: Ending | None = None
         """Set when the outcome is settled; final when the state is ENDED."""
@@ -79,9 +82,12 @@ class Call:
         """What the input in hand has brought so far: actions add to it, `receive` gives it out."""
 
     def start(self, at: float) -> list[Output]:
-        """Begin to ring the first party; return what to do."""
+        """Begin to ring the first party, or the second if the first has rung us; return what to do."""
         if self.state is not CallState.PLACED:
             raise IllegalTransition(self.state, "Start")
+        caller = self.plan.caller
+        if caller is not None:
+            inbound.take_caller(self, caller, at)
         self.state = ringing.ring_party(self, at)
         return self._drain()
 
@@ -163,7 +169,7 @@ TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] 
     (_R2, EndRequested): _to(ending.end_on_request, _X),
     (_J, LegsJoined): _to(joined.bridge, _B),
     (_J, LegRinging): _to(_ignore, _J),  # of a leg that lost the race
-    (_J, LegAnswered): _to(_ignore, _J),
+    (_J, LegAnswered): _to(inbound.note_answered, _J),
     (_J, LegEnded): _to(joined.lose_joined_leg, _J, _X, _END),
     (_J, TimerFired): _to(joined.stop_joined, _J, _X),
     (_J, EndRequested): _to(ending.end_on_request, _X),

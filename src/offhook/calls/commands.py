@@ -114,6 +114,14 @@ class UnholdLeg(msgspec.Struct, frozen=True):
     leg_id: str
 
 
+class AnswerReferral(msgspec.Struct, frozen=True):
+    """Accept (202) or refuse what a phone asked for by LegReferred. Comes once after each, within seconds."""
+
+    leg_id: str
+    sip_code: int
+    sip_reason: str = ""
+
+
 class TellReferrer(msgspec.Struct, frozen=True):
     """Tell a phone that asked for a transfer how far it is (NOTIFY, RFC 3515). A final status ends that."""
 
@@ -155,6 +163,7 @@ EngineCommand = (
     | PassEarlyMedia
     | HoldLeg
     | UnholdLeg
+    | AnswerReferral
     | TellReferrer
 )
 TimerCommand = StartTimer | StopTimer

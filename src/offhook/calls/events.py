@@ -46,6 +46,23 @@ class LegEnded(msgspec.Struct, frozen=True):
     """The far end refused or hung up; False: we asked for it, or nobody answered."""
 
 
+class LegReferred(msgspec.Struct, frozen=True):
+    """A party asks to be replaced by somebody else (REFER). AnswerReferral says whether that is done.
+
+    It is no input of the machine: whoever plans the transfer asks for it by TransferRequested.
+    """
+
+    leg_id: str
+    target: str
+    """A URI, without headers."""
+    replaced_leg_id: str = ""
+    """Of an attended transfer: the leg of ours that the target talks to."""
+    replaces: str = ""
+    """Of an attended transfer to a call elsewhere: value of the Replaces that the target must get."""
+    referred_by: str = ""
+    """URI of who asks, as it says."""
+
+
 class TimerFired(msgspec.Struct, frozen=True):
     """A timer started by StartTimer ran out."""
 
@@ -86,11 +103,14 @@ class TransferStored(msgspec.Struct, frozen=True):
     """False: the disk refuses; nothing was rung, and nothing may be."""
 
 
-LegEvent = LegRinging | LegAnswered | LegsJoined | LegEnded
+LegEvent = LegRinging | LegAnswered | LegsJoined | LegEnded | LegReferred
 """What an engine reports."""
 
 CallInput = (
-    LegEvent
+    LegRinging
+    | LegAnswered
+    | LegsJoined
+    | LegEnded
     | TimerFired
     | EndRequested
     | HoldRequested

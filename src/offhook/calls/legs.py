@@ -50,9 +50,10 @@ def hang_up(call: Call, leg: Leg, cause: str) -> None:
     """Ask the engine to end a leg; the cause stands unless the engine knows better."""
     if leg.state in (LegState.ENDING, LegState.ENDED):
         return
+    told = call.ending if leg.state is LegState.WAITING else None
     leg.state = LegState.ENDING
     leg.hangup_cause = cause
-    call.out.append(HangUpLeg(leg.leg_id, cause))
+    call.out.append(HangUpLeg(leg.leg_id, cause, told.sip_code if told else 0))
 
 
 def close_leg(call: Call, leg: Leg, event: LegEnded, at: float) -> None:

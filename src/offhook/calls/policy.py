@@ -80,6 +80,39 @@ _CAUSE_OF_SIP: Final[dict[int, str]] = {
     606: "INCOMPATIBLE_DESTINATION",
 } | {code: "INTERWORKING" for code in range(413, 424) if code != 415}
 
+_REFUSAL_OF_CAUSE: Final[dict[str, int]] = {
+    "UNALLOCATED_NUMBER": 404,
+    "NO_ROUTE_TRANSIT_NET": 404,
+    "NO_ROUTE_DESTINATION": 404,
+    "USER_BUSY": 486,
+    "CALL_REJECTED": 603,
+    "NUMBER_CHANGED": 410,
+    "DESTINATION_OUT_OF_ORDER": 502,
+    "INVALID_NUMBER_FORMAT": 484,
+    "FACILITY_REJECTED": 501,
+    "FACILITY_NOT_IMPLEMENTED": 501,
+    "SERVICE_NOT_IMPLEMENTED": 501,
+    "BEARERCAPABILITY_NOTIMPL": 501,
+    "OUTGOING_CALL_BARRED": 403,
+    "INCOMING_CALL_BARRED": 403,
+    "BEARERCAPABILITY_NOTAUTH": 403,
+    "INCOMPATIBLE_DESTINATION": 488,
+    "NORMAL_CIRCUIT_CONGESTION": 503,
+    "NETWORK_OUT_OF_ORDER": 503,
+    "NORMAL_TEMPORARY_FAILURE": 503,
+    "SWITCH_CONGESTION": 503,
+    "REQUESTED_CHAN_UNAVAIL": 503,
+    "SERVICE_UNAVAILABLE": 503,
+    "SYSTEM_SHUTDOWN": 503,
+    "RECOVERY_ON_TIMER_EXPIRE": 504,
+    "CRASH": 500,
+}
+"""How a caller hears of a cause (RFC 3398 7.2.4.1, as far as it has a row). Any other is 480."""
+
+_PASSED_ON: Final = frozenset({404, 410, 413, 480, 484, 486, 488, 500, 502, 503, 504, 600, 603, 604, 606})
+"""Final statuses of the called party that mean to the caller what they meant to us. The rest are about our
+own leg: who we are (401, 403, 407), how we asked (4xx), where else to go (3xx), our CANCEL (487)."""
+
 CRASH: Final = "CRASH"
 """KAZOO's word for a leg that ended with the process or the relay that held it."""
 
@@ -125,6 +158,14 @@ DEFINITIVE: Final = frozenset({Outcome.BUSY, Outcome.REJECTED, Outcome.NO_ANSWER
 def cause_of_sip(status: int) -> str:
     """Return KAZOO's hangup cause for a final SIP status; NORMAL_UNSPECIFIED for those without a row."""
     return _CAUSE_OF_SIP.get(status, "NORMAL_UNSPECIFIED")
+
+
+def refusal_of(hangup_cause: str, sip_code: int = 0) -> int:
+    """Return the final SIP status for a caller whose call ends unanswered, 400 to 699.
+
+    sip_code is what the called party said, 0 if it said nothing; the Reason header carries the cause.
+    """
+    return sip_code if sip_code in _PASSED_ON else _REFUSAL_OF_CAUSE.get(hangup_cause, 480)
 
 
 def outcome_of(hangup_cause: str, sip_code: int) -> Outcome:

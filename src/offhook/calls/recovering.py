@@ -34,7 +34,8 @@ def _end_lost(call: Call, leg: Leg, dialog: str) -> None:
     if leg.state is LegState.ENDED:
         return
     leg.state, leg.hangup_cause = LegState.ENDING, policy.CRASH
-    call.out.append(EndLostLeg(call.plan.call_id, leg.endpoint, policy.CRASH, dialog))
+    may_be_answered = leg.endpoint.is_caller and call.second is not None
+    call.out.append(EndLostLeg(call.plan.call_id, leg.endpoint, policy.CRASH, dialog, may_be_answered))
 
 
 def _ending_after_crash(call: Call) -> Ending:

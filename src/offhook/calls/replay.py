@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from . import inbound
 from .call import Call
 from .events import (
     CallBridged,
@@ -68,7 +69,7 @@ def _note_dialed(call: Call, endpoints: dict[str, EndpointPlan], fact: LegDialed
     if endpoint is None:
         return
     transfer = call.transfer
-    call.legs[fact.leg_id] = Leg(
+    leg = call.legs[fact.leg_id] = Leg(
         endpoint=endpoint,
         number=transfer.target.number if transfer is not None else "",
         party=Party(fact.party),
@@ -76,7 +77,9 @@ def _note_dialed(call: Call, endpoints: dict[str, EndpointPlan], fact: LegDialed
         state=LegState.DIALING,
         created_at=at,
     )
-    if transfer is None:
+    if endpoint.is_caller:
+        inbound.put_first(call, leg)
+    elif transfer is None:
         call.state = CallState.RINGING_FIRST if fact.party == Party.FIRST else CallState.RINGING_SECOND
 
 
@@ -112,7 +115,8 @@ def _note_answer(call: Call, leg: Leg, at: float) -> None:
         call.state = CallState.JOINING
     elif leg.party is Party.FIRST:
         call.first, call.times.first_answered = leg, at
-        call.state = CallState.RINGING_SECOND  # a call with nobody to ring there ends at the same instant
+        # a call with nobody to ring there ends at the same instant; a caller is answered last
+        call.state = CallState.JOINING if call.second else CallState.RINGING_SECOND
     else:
         call.second, call.state = leg, CallState.JOINING
 

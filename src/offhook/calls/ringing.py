@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import ending, legs, policy, transferring
-from .commands import DialLeg, JoinLegs, PassEarlyMedia, PlayToLeg, StartTimer, StopTimer
+from . import ending, inbound, legs, policy, transferring
+from .commands import DialLeg, PassEarlyMedia, PlayToLeg, StartTimer, StopTimer
 from .events import (
     LegAnswered,
     LegDialed,
@@ -92,7 +92,9 @@ def _note_first_ring(call: Call, at: float) -> None:
     if call.transfer is not None:
         return
     if call.first:
-        call.times.second_ringing = call.times.second_ringing or at
+        if not call.times.second_ringing:
+            call.times.second_ringing = at
+            inbound.alert_caller(call)
     else:
         call.times.first_ringing = call.times.first_ringing or at
 
@@ -118,7 +120,8 @@ def take_answer(call: Call, event: LegAnswered, at: float) -> CallState:
     if call.first is None:
         return _go_on_to_second(call, leg, at)
     call.second = leg
-    call.out += [JoinLegs(call.first.leg_id, leg.leg_id), StartTimer(JOIN, JOIN_BOUND_S)]
+    inbound.bring_together(call, call.first, leg)
+    call.out.append(StartTimer(JOIN, JOIN_BOUND_S))
     return CallState.JOINING
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from offhook.calls import Call, CallState
-from offhook.calls.commands import DialLeg, HangUpLeg, JoinLegs, StartTimer, StopTimer
+from offhook.calls.commands import AnswerLeg, DialLeg, HangUpLeg, JoinLegs, StartTimer, StopTimer, TakeLeg
 from offhook.calls.events import (
     CallEnded,
     CallInput,
@@ -64,6 +64,12 @@ def plan(
     return CallPlan(**{**defaults, **fields})
 
 
+def inbound_plan(*second: RingStep, **fields: object) -> CallPlan:
+    """A call whose first party, leg `a`, has rung us."""
+    caller = step("a", timeout_s=0.0, received="an INVITE")
+    return plan(first=(caller,), second=second, kind="inbound", **fields)
+
+
 def two_party_plan(**fields: object) -> CallPlan:
     return plan(first=(step("a"),), second=(step("b"),), **fields)
 
@@ -95,7 +101,9 @@ class ModelEngine:
     """What any engine may report about the legs it was given: used to walk every interleaving."""
 
     def __init__(self) -> None:
-        self.legs: dict[str, str] = {}  # leg id -> dialing | ringing | answered | ending
+        self.legs: dict[str, str] = {}
+        """Leg id → dialing | ringing | answered | ending; of a caller: waiting | answering | …"""
+
         self.joins: set[tuple[str, str]] = set()
         self.timers: set[str] = set()
         self.finals = 0
@@ -112,6 +120,12 @@ class ModelEngine:
             if isinstance(output, DialLeg):
                 assert output.endpoint.leg_id not in self.legs
                 self.legs[output.endpoint.leg_id] = "dialing"
+            elif isinstance(output, TakeLeg):
+                assert output.endpoint.leg_id not in self.legs
+                self.legs[output.endpoint.leg_id] = "waiting"
+            elif isinstance(output, AnswerLeg):
+                if self.legs.get(output.leg_id) == "waiting":
+                    self.legs[output.leg_id] = "answering"
             elif isinstance(output, HangUpLeg):
                 if output.leg_id in self.legs:
                     self.legs[output.leg_id] = "ending"
@@ -135,6 +149,13 @@ class ModelEngine:
                 yield LegAnswered(leg_id)
                 yield LegEnded(leg_id, "USER_BUSY", 486, "Busy Here", by_peer=True)
                 yield LegEnded(leg_id, "RECOVERY_ON_TIMER_EXPIRE", 0, "", by_peer=False)
+            if state == "answering":
+                yield LegAnswered(leg_id)
+                yield LegEnded(
+                    leg_id, "RECOVERY_ON_TIMER_EXPIRE", 200, "", by_peer=False
+                )  # never acknowledged
+            if state in ("waiting", "answering"):
+                yield LegEnded(leg_id, "ORIGINATOR_CANCEL", 487, "", by_peer=True)
             if state == "answered":
                 yield LegEnded(leg_id, "NORMAL_CLEARING", 200, "", by_peer=True)
             if state == "ending":

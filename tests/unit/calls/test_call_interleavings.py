@@ -12,7 +12,15 @@ import pytest
 from offhook.calls import Call, CallState
 from offhook.calls.model import Handover
 
-from .calls_language import ModelEngine, assert_clean_end, plan, step, transfer_of, two_party_plan
+from .calls_language import (
+    ModelEngine,
+    assert_clean_end,
+    inbound_plan,
+    plan,
+    step,
+    transfer_of,
+    two_party_plan,
+)
 
 LONGEST_HISTORY = 100
 """Inputs; the walk is complete long before, or the machine has a loop."""
@@ -31,6 +39,12 @@ PLANS = {
     "early media is heard": two_party_plan(ignore_early_media=False),
     "nobody to ring first": plan(second=(step("b"),)),
     "nobody to ring second": plan(first=(step("a"),)),
+    "a caller and one phone": inbound_plan(step("b")),
+    "a caller and two phones": inbound_plan(step("b1", "b2"), ignore_early_media=False),
+    "a caller, a phone, then a carrier hunt": inbound_plan(
+        step("b", timeout_s=5.0), step("g1", hunt="x", progress_timeout_s=5.0), step("g2", hunt="x")
+    ),
+    "a caller for nobody": inbound_plan(),
 }
 
 TRANSFERS = {

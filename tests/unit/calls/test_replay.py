@@ -5,22 +5,14 @@ import random
 import pytest
 
 from offhook.calls import Call, CallState
-from offhook.calls.commands import (
-    DialLeg,
-    HangUpLeg,
-    JoinLegs,
-    PassEarlyMedia,
-    PlayToLeg,
-    StartTimer,
-    StopTimer,
-)
+from offhook.calls.commands import EngineCommand, TimerCommand
 from offhook.calls.events import decode_fact, encode_fact
 from offhook.calls.replay import replay
 
 from .calls_language import ModelEngine
 from .test_call_interleavings import PLANS
 
-COMMANDS = (DialLeg, HangUpLeg, JoinLegs, PassEarlyMedia, PlayToLeg, StartTimer, StopTimer)
+COMMANDS = EngineCommand | TimerCommand
 
 
 @pytest.mark.parametrize("seed", range(100))
