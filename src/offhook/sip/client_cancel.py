@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .client_request import ClientRequest
-from .commands import EndReason, HeaderLines
+from .commands import EndReason
 from .config import RECONNECT_PAUSES
 from .events import EndCause
 from .message import Headers, Request, Response
@@ -68,7 +68,7 @@ class ClientCancel:
         self._lost += 1
         self._core.wheel.start(now + pause, self.start_anew)
 
-    def _build(self, authorization: HeaderLines) -> Request:
+    def _build(self) -> Request:
         """Return the CANCEL: the INVITE's Request-URI, Route, From, To, Call-ID and CSeq number."""
         invite, headers = self._invite, Headers()
         for name in ("Max-Forwards", "Route", "From", "To", "Call-ID"):

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 from offhook.kernel import Timer
 
 from .client_cancel import ClientCancel
+from .client_forks import Forks, has_session
 from .client_request import STATUS_OF_CAUSE
 from .commands import EndReason, HeaderLines, InviteRequest
-from .config import CSEQ_MARGIN, MAX_FORK_DIALOGS
-from .credentials import Login, answer_to_challenge
-from .dialogs import Dialog, DialogState, contact_of
+from .config import CSEQ_MARGIN, MIN_SESSION_S
+from .credentials import Answered, DigestClient, credentials_in
+from .dialogs import Dialog, DialogState
 from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress
 from .message import Request, Response
+from .session_headers import min_session_of, session_lines
+from .session_timer import follow_response
 from .transaction_tables import Input, State
 from .transactions import ClientTransaction
 
@@ -43,31 +46,32 @@ class ClientInvite:
 
     __slots__ = (
         "_abandon_timer",
-        "_authorization",
+        "_answered",
         "_cancel_reason",
         "_cancel_sent",
         "_forks",
         "_has_provisional",
         "_is_late",
         "_is_resumed",
-        "_rounds",
-        "_sent",
+        "_session_lines",
         "_side",
-        "_surplus",
+        "authorization",
         "call_id",
         "cancel_cause",
         "context",
         "cseq",
+        "digest",
         "is_unknown",
         "local_tag",
         "request",
+        "sent",
         "state",
         "transaction",
     )
 
     transaction: ClientTransaction
-    """Gone, like `_sent`, once nothing can be repeated any more."""
-    _sent: Request
+    """Gone, like `sent`, once nothing can be repeated any more."""
+    sent: Request
 
     def __init__(self, side: ClientSide, request: InviteRequest, *, call_id: str, local_tag: str) -> None:
         self._side = side
@@ -88,24 +92,29 @@ class ClientInvite:
         self._is_resumed = False
         self._has_provisional = False
         self._abandon_timer: Timer | None = None
-        self._authorization: HeaderLines = ()
-        self._rounds = 0
-        self._forks: dict[str, Dialog] = {}
-        self._surplus = 0
+        self.digest = DigestClient.of(request, side.core.random)
+        self.authorization: HeaderLines = ()
+        """What credentials the INVITE carried."""
+        self._answered: Answered = ()
+        self._session_lines = side.core.session_lines
+        self._forks = Forks(side, self)
 
     def start(self, now: float) -> None:
         """Send the INVITE (again, when a challenge is answered)."""
         core = self._side.core
-        self._sent = core.build(
+        self.sent = core.build(
             self.request,
             call_id=self.call_id,
             tag=self.local_tag,
             cseq=self.cseq,
-            authorization=self._authorization,
+            extra=self._session_lines,
         )
+        if self.digest is not None:
+            self.digest.sign(self.sent)
+            self.authorization = credentials_in(self.sent)
         self._has_provisional = False
         self.transaction = core.layer.send(
-            self._sent,
+            self.sent,
             self.request.flow,
             self,
             now,
@@ -116,11 +125,9 @@ class ClientInvite:
     def resume(self, branch: str, now: float) -> None:
         """Take up an INVITE that an earlier process sent with this branch; nothing is sent."""
         core = self._side.core
-        self._sent = core.build(
-            self.request, call_id=self.call_id, tag=self.local_tag, cseq=self.cseq, authorization=()
-        )
+        self.sent = core.build(self.request, call_id=self.call_id, tag=self.local_tag, cseq=self.cseq)
         self._is_resumed = self.is_unknown = self._has_provisional = True
-        self.transaction = core.layer.adopt(self._sent, self.request.flow, self, branch, now)
+        self.transaction = core.layer.adopt(self.sent, self.request.flow, self, branch, now)
 
     # --- what the transaction tells ---
 
@@ -138,10 +145,10 @@ class ClientInvite:
     def on_failure(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
         """No final answer: give up, but clean up after a late 2xx for as long as one may come."""
         self._side.watch_for_stray(self, transaction.branch, now)
-        self._drop_early()
+        self._forks.drop_early()
         if not (self._cancel_sent or self._is_resumed):
             self._cancel_what_may_ring(transaction, cause, now)
-        if self._surplus == 0:
+        if self._forks.surplus == 0:
             self._end(STATUS_OF_CAUSE[cause], cause)
 
     def on_forgotten(self, transaction: ClientTransaction) -> None:
@@ -151,12 +158,8 @@ class ClientInvite:
         """
         if transaction is not self.transaction:
             return
-        del self.transaction, self._sent
-        self._drop_early()
-        for dialog in self._forks.values():
-            if dialog.invite_cseq == self.cseq:
-                dialog.ack = None
-        self._forks = {}
+        del self.transaction, self.sent
+        self._forks.forget()
 
     def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
         """Timer C: it has only rung, for minutes."""
@@ -170,10 +173,8 @@ class ClientInvite:
             return
         if response.status == 100:
             return
-        tag = response.to_tag
-        if tag and tag not in self._forks:
-            self._fork(response, tag)
-        self._side.core.events.append(InviteProgress(self, response, has_session(response)))
+        if self._forks.take_provisional(response, now):
+            self._side.core.events.append(InviteProgress(self, response, has_session(response)))
 
     def on_success(self, response: Response, now: float) -> None:
         """A 2xx: the first one answers; a repeated one gets its ACK again; a surplus one ACK and BYE."""
@@ -183,36 +184,46 @@ class ClientInvite:
             if dialog.ack is not None:
                 self._side.core.layer.transmit(*dialog.ack)
             return
-        dialog = dialog or self._fork(response, tag)
+        dialog = dialog or self._forks.make(response, tag)
         if dialog is None:
             return  # a fork beyond the bound: it hangs up when no ACK comes
         self._stop_abandon_timer()
         self.is_unknown = False
-        self._confirm(dialog, response)
+        self._forks.confirm(dialog, response)
         if self.state is InviteState.PENDING and self.cancel_cause is None:
             self.state = InviteState.ANSWERED
             dialog.is_reported = True
+            if self.digest is not None:
+                self.digest.note_next(response)
+            if self._session_lines:
+                follow_response(self._side, dialog, response, now)
             self._side.core.events.append(InviteAnswered(self, dialog, response))
         else:
             self._hang_up(dialog, now)
 
     def _on_refusal(self, response: Response, now: float) -> None:
         self._stop_abandon_timer()
-        self._drop_early()
+        self._forks.drop_early()
         if self.state is not InviteState.PENDING:
             return
-        if response.status in (401, 407) and self.cancel_cause is None:
-            login = Login.of(self.request)
-            answer = answer_to_challenge(
-                response, self._sent, login, self._side.core.random, rounds=self._rounds
-            )
-            if answer is not None:
-                self._rounds += 1
-                self.cseq += 1
-                self._authorization = (answer,)
-                self.start(now)
-                return
+        if self.cancel_cause is None and self._is_worth_another(response):
+            self.cseq += 1
+            self.start(now)
+            return
         self._end(response.status, EndCause.REJECTED, response)
+
+    def _is_worth_another(self, response: Response) -> bool:
+        """Tell whether the INVITE goes out again as its refusal asks: credentials, a longer session."""
+        if response.status in (401, 407) and self.digest is not None:
+            answered = self.digest.learn(response, self._answered)
+            self._answered = answered or self._answered
+            return answered is not None
+        if response.status == 422 and self._session_lines == self._side.core.session_lines != ():
+            shortest_s = min_session_of(response)
+            wanted_s = max(self._side.core.config.session_expires_s, shortest_s)
+            self._session_lines = session_lines(wanted_s, max(shortest_s, MIN_SESSION_S))
+            return self._session_lines != self._side.core.session_lines
+        return False
 
     def _end(self, status: int, cause: EndCause, response: Response | None = None) -> None:
         """Tell the caller, unless it was told."""
@@ -276,7 +287,7 @@ class ClientInvite:
 
     def _new_cancel(self, transaction: ClientTransaction) -> ClientCancel:
         return ClientCancel(
-            self._side.core, self._sent, transaction, self._cancel_reason, self._on_cancel_done
+            self._side.core, self.sent, transaction, self._cancel_reason, self._on_cancel_done
         )
 
     def _on_cancel_done(self, response: Response | None, cause: EndCause | None, now: float) -> None:
@@ -305,12 +316,12 @@ class ClientInvite:
         if self.state is not InviteState.PENDING or self.transaction.state is not State.PROCEEDING:
             return
         tag = response.to_tag
-        dialog = self._forks.get(tag) or self._fork(response, tag)
+        dialog = self._forks.get(tag) or self._forks.make(response, tag)
         if dialog is None or dialog.state is not DialogState.EARLY:
             return
         dialog.state = DialogState.CONFIRMED
         dialog.local_cseq += CSEQ_MARGIN
-        self._surplus += 1
+        self._forks.surplus += 1
         dialog.on_surplus_over = partial(self._acknowledged_is_over, self.transaction)
         self._side.bye(dialog, now)
 
@@ -335,47 +346,9 @@ class ClientInvite:
 
     # --- dialogs ---
 
-    def _fork(self, response: Response, tag: str) -> Dialog | None:
-        """Make an early dialog for a To tag we have not seen; None beyond the bound.
-
-        We send nothing in early dialogs, so target and route set wait for the 2xx.
-        """
-        core = self._side.core
-        if len(self._forks) >= MAX_FORK_DIALOGS:
-            core.statistics["forks_refused"] += 1
-            return None
-        dialog = Dialog(
-            call_id=self.call_id,
-            local=self._sent.headers.get("From") or "",
-            local_tag=self.local_tag,
-            remote=response.headers.get("To") or "",
-            remote_tag=tag,
-            local_cseq=self.cseq,
-            remote_cseq=-1,
-            remote_target=self.request.request_uri,
-            route_set=(),
-            flow=self.transaction.flow,
-            contact=self._sent.headers.get("Contact") or "",
-            is_caller=True,
-        )
-        dialog.same_flow = self.request.same_flow
-        dialog.login = Login.of(self.request)
-        self._forks[tag] = dialog
-        core.add_dialog(dialog)
-        return dialog
-
-    def _confirm(self, dialog: Dialog, response: Response) -> None:
-        """Make an early dialog a confirmed one; target and route set come from the 2xx (13.2.2.4)."""
-        dialog.state = DialogState.CONFIRMED
-        routes = response.record_route
-        dialog.set_path(contact_of(response), tuple([str(route) for route in reversed(routes)]))
-        dialog.invite_cseq = self.cseq
-        dialog.authorization = self._authorization
-        dialog.needs_ack = True
-
     def _hang_up(self, dialog: Dialog, now: float) -> None:
         """Answer a 2xx nobody waits for with ACK and BYE; the end of the INVITE waits for that."""
-        self._surplus += 1
+        self._forks.surplus += 1
         self._side.core.statistics["surplus_answers"] += 1
         dialog.on_surplus_over = self._surplus_over
         self._side.send_ack(dialog, b"", now)
@@ -383,23 +356,11 @@ class ClientInvite:
         self._side.bye(dialog, now, () if reason is None else (("Reason", str(reason)),))
 
     def _surplus_over(self, now: float) -> None:
-        self._surplus -= 1
-        if self._surplus == 0 and self.cancel_cause is not None:
+        self._forks.surplus -= 1
+        if self._forks.surplus == 0 and self.cancel_cause is not None:
             self._end(487, self.cancel_cause)
-
-    def _drop_early(self) -> None:
-        core = self._side.core
-        for tag, dialog in list(self._forks.items()):
-            if dialog.state is DialogState.EARLY:
-                del self._forks[tag]
-                core.drop_dialog(dialog)
 
 
 def branch_of(beginning: str, cseq: int) -> str:
     """Return the branch of an INVITE with this sequence number: each challenge makes a new one."""
     return f"{beginning}-{cseq}"
-
-
-def has_session(response: Response) -> bool:
-    """Tell whether a response carries a session description."""
-    return bool(response.body) and response.content_type == "application/sdp"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from .client_request import STATUS_OF_CAUSE
 from .commands import HeaderLines
 from .core_state import with_content
-from .credentials import answer_to_challenge
+from .credentials import Answered, credentials_in
 from .dialogs import Dialog, DialogState
-from .events import EndCause, ReinviteAnswered, ReinviteFailed
+from .events import EndCause, ReinviteAnswered, ReinviteFailed, SessionRefreshed
 from .message import Request, Response
+from .session_timer import GONE, follow_response
 from .transaction_tables import Input, State
 from .transactions import ClientTransaction
 
@@ -28,18 +29,28 @@ GLARE_OTHER_S: Final = (0.0, 2.0)
 class ClientReinvite:
     """The handle of reinvite(). `context` is free for the caller. One of its two events comes, once."""
 
-    __slots__ = ("_body", "_glares", "_headers", "_is_done", "_rounds", "_sent", "_side", "context", "cseq",
-                 "dialog", "is_waiting", "transaction")  # fmt: skip
+    __slots__ = ("_answered", "_body", "_glares", "_headers", "_is_done", "_is_refresh", "_sent", "_side",
+                 "context", "cseq", "dialog", "is_waiting", "transaction")  # fmt: skip
 
     transaction: ClientTransaction
     _sent: Request
 
-    def __init__(self, side: ClientSide, dialog: Dialog, body: bytes, headers: HeaderLines) -> None:
+    def __init__(
+        self,
+        side: ClientSide,
+        dialog: Dialog,
+        body: bytes,
+        headers: HeaderLines,
+        *,
+        is_refresh: bool = False,
+    ) -> None:
+        """is_refresh: the session stays as it is; the session timer is told of the end, not our caller."""
         self._side = side
         self._body = body
         self._headers = headers
         self._is_done = False
-        self._rounds = 0
+        self._is_refresh = is_refresh
+        self._answered: Answered = ()
         self._glares = 0
         self.is_waiting = False
         """A glare is being sat out: meanwhile the peer's re-INVITE is welcome."""
@@ -47,15 +58,18 @@ class ClientReinvite:
         self.cseq = 0
         self.context: object = None
 
-    def start(self, now: float, authorization: HeaderLines = ()) -> None:
+    def start(self, now: float) -> None:
         """Send it (again, after a challenge or a glare)."""
         dialog, core = self.dialog, self._side.core
         self._sent = dialog.request("INVITE")
         self.cseq = dialog.local_cseq
-        dialog.authorization = authorization
-        self._sent.headers.add("Contact", dialog.contact)
-        extra = (*self._headers, *authorization)
+        timer = dialog.session_timer
+        extra = (("Contact", dialog.contact), ("Allow", core.allow), *self._headers)
+        extra = (*extra, *timer.request_lines()) if timer is not None else extra
         with_content(self._sent, extra, self._body, "application/sdp")
+        if dialog.digest is not None:
+            dialog.digest.sign(self._sent)
+            dialog.authorization = credentials_in(self._sent)
         self.transaction = core.layer.send(
             self._sent, dialog.next_hop(), self, now, same_flow=dialog.same_flow
         )
@@ -68,7 +82,9 @@ class ClientReinvite:
             self._on_success(response, now)
         elif not self._is_done and not self._tries_again(response, now):
             self.give_up(response.status, response.reason, now)
-            if response.status in (408, 481):  # the peer has lost the dialog (12.2.1.2)
+            if self._is_refresh and self.dialog.session_timer is not None:
+                self.dialog.session_timer.note_refusal(response.status, response, now, by_update=False)
+            elif response.status in GONE:
                 self._side.bye(self.dialog, now)
 
     def on_failure(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
@@ -98,7 +114,8 @@ class ClientReinvite:
                 # The final answer may never come: a peer repeats none after its BYE.
                 wheel, give_up = self._side.core.wheel, self._side.core.config.give_up
                 wheel.start(now + give_up, partial(self._abandon, self.transaction))
-        self._side.core.events.append(ReinviteFailed(self, self.dialog, status, reason))
+        if not self._is_refresh:
+            self._side.core.events.append(ReinviteFailed(self, self.dialog, status, reason))
 
     def _abandon(self, transaction: ClientTransaction, now: float) -> None:
         if transaction.state in (State.CALLING, State.PROCEEDING):
@@ -118,20 +135,26 @@ class ClientReinvite:
         dialog.needs_ack = True
         dialog.invite_cseq = self.cseq
         dialog.take_target(response, dialog.flow)
-        self._side.core.events.append(ReinviteAnswered(self, dialog, response))
+        dialog.local_session = self._body or dialog.local_session
+        if dialog.session_timer is not None:
+            follow_response(self._side, dialog, response, now)
+        if self._is_refresh:
+            self._side.send_ack(dialog, b"", now)
+            self._side.core.events.append(SessionRefreshed(dialog, response))
+        else:
+            self._side.core.events.append(ReinviteAnswered(self, dialog, response))
 
     def _tries_again(self, response: Response, now: float) -> bool:
         core = self._side.core
         if self.dialog.state is not DialogState.CONFIRMED:
             return False
         if response.status in (401, 407):
-            answer = answer_to_challenge(
-                response, self._sent, self.dialog.login, core.random, rounds=self._rounds
-            )
-            if answer is not None:
-                self._rounds += 1
-                self.start(now, (answer,))
-            return answer is not None
+            digest = self.dialog.digest
+            answered = digest.learn(response, self._answered) if digest is not None else None
+            if answered is not None:
+                self._answered = answered
+                self.start(now)
+            return answered is not None
         if response.status != 491 or self._glares >= MAX_GLARES:
             return False
         self._glares += 1
@@ -144,7 +167,8 @@ class ClientReinvite:
         self.is_waiting = False
         if self._is_done or self.dialog.state is not DialogState.CONFIRMED:
             return
-        if self.dialog.server_invite is not None or self.dialog.unacknowledged is not None:
+        dialog = self.dialog
+        if dialog.has_their_offer or dialog.unacknowledged is not None or dialog.update is not None:
             self.give_up(491, "Request Pending", now)  # the peer's own came first
         else:
             self.start(now)

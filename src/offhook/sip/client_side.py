@@ -10,12 +10,13 @@ from .client_request import ClientRequest
 from .commands import HeaderLines, InviteRequest, OutgoingRequest
 from .config import RECONNECT_PAUSES
 from .core_state import CALL_ID_HEX, CoreState, with_content
-from .credentials import Login
+from .credentials import DigestClient
 from .dialogs import Dialog, DialogState
 from .errors import LocalDialogOver, LocalOverload
-from .events import DialogEndReason, EndCause, ResponseReceived
+from .events import DialogEndReason, EndCause, ResponseReceived, UpdateAnswered
 from .message import Request, Response
 from .records import DialogRecord, InviteRecord
+from .session_timer import GONE, follow_response
 
 
 class ClientSide:
@@ -58,10 +59,11 @@ class ClientSide:
         call_id = wanted.call_id or core.random.hex(CALL_ID_HEX)
         next_cseq = iter(range(wanted.cseq, wanted.cseq + 1_000)).__next__
 
-        def build(authorization: HeaderLines) -> Request:
-            return core.build(wanted, call_id=call_id, tag=tag, cseq=next_cseq(), authorization=authorization)
+        def build() -> Request:
+            return core.build(wanted, call_id=call_id, tag=tag, cseq=next_cseq())
 
-        request = ClientRequest(core, build, self._report_response, flow=wanted.flow, login=Login.of(wanted))
+        digest = DigestClient.of(wanted, core.random)
+        request = ClientRequest(core, build, self._report_response, flow=wanted.flow, digest=digest)
         request.start(now)
         return request
 
@@ -71,17 +73,17 @@ class ClientSide:
         """Send INFO, OPTIONS… in a dialog. ResponseReceived follows, once."""
         self._refuse_ended(dialog)
 
-        def build(authorization: HeaderLines) -> Request:
-            return with_content(dialog.request(method), (*headers, *authorization), body, content_type)
+        def build() -> Request:
+            return with_content(dialog.request(method), headers, body, content_type)
 
         def done(
             request: ClientRequest, status: int, response: Response | None, cause: EndCause | None, now: float
         ) -> None:
             self._report_response(request, status, response, cause, now)
-            if status in (408, 481):  # the peer has lost the dialog (12.2.1.2)
+            if status in GONE and method != "NOTIFY":  # of a subscription, not of the call (RFC 5057 5.1)
                 self.bye(dialog, now)
 
-        request = ClientRequest(self.core, build, done, flow=dialog.next_hop(), login=dialog.login)
+        request = ClientRequest(self.core, build, done, flow=dialog.next_hop(), digest=dialog.digest)
         request.start(now)
         return request
 
@@ -89,13 +91,70 @@ class ClientSide:
         """Offer a new session in a dialog. Raises LocalDialogOver; one at a time (14.1)."""
         self._refuse_ended(dialog)
         reinvite = ClientReinvite(self, dialog, body, headers)
-        if dialog.reinvite or dialog.server_invite or dialog.unacknowledged:
+        if dialog.reinvite or dialog.has_our_offer or dialog.has_their_offer:
             reinvite.give_up(491, "Request Pending", now)
             return reinvite
         self._acknowledge_if_due(dialog, now)
         dialog.reinvite = reinvite
         reinvite.start(now)
         return reinvite
+
+    def refresh(self, dialog: Dialog, now: float) -> None:
+        """Send the session as it is in a re-INVITE, to show that both ends are there (RFC 4028)."""
+        self._acknowledge_if_due(dialog, now)
+        dialog.reinvite = ClientReinvite(self, dialog, dialog.local_session, (), is_refresh=True)
+        dialog.reinvite.start(now)
+
+    def update(self, dialog: Dialog, body: bytes, now: float, headers: HeaderLines = ()) -> ClientRequest:
+        """Offer a new session by UPDATE (RFC 3311). UpdateAnswered follows. Raises LocalDialogOver.
+
+        In an early dialog the first offer must have been answered reliably before.
+        """
+        if dialog.state is not DialogState.CONFIRMED and not (
+            dialog.state is DialogState.EARLY and dialog.is_agreed
+        ):
+            raise LocalDialogOver(dialog.call_id)
+
+        def build() -> Request:
+            timer = dialog.session_timer
+            extra = (*headers, *timer.request_lines()) if timer is not None else headers
+            fields = (("Contact", dialog.contact), *extra)
+            return with_content(dialog.request("UPDATE"), fields, body, "application/sdp")
+
+        request = ClientRequest(
+            self.core,
+            build,
+            partial(self._on_update_done, dialog, body),
+            flow=dialog.next_hop(),
+            digest=dialog.digest,
+        )
+        if dialog.reinvite or dialog.has_our_offer or dialog.has_their_offer:
+            self.core.events.append(UpdateAnswered(request, dialog, 491, None))
+            return request
+        dialog.update = request
+        request.start(now)
+        return request
+
+    def _on_update_done(
+        self,
+        dialog: Dialog,
+        offer: bytes,
+        request: ClientRequest,
+        status: int,
+        response: Response | None,
+        cause: EndCause | None,
+        now: float,
+    ) -> None:
+        if dialog.update is request:
+            dialog.update = None
+        if response is not None and status < 300:
+            dialog.local_session = offer
+            dialog.take_target(response, dialog.flow)
+            if dialog.session_timer is not None and dialog.state is DialogState.CONFIRMED:
+                follow_response(self, dialog, response, now)
+        self.core.events.append(UpdateAnswered(request, dialog, status, response))
+        if status in GONE:
+            self.bye(dialog, now)
 
     def send_ack(self, dialog: Dialog, body: bytes, now: float, *, cseq: int = 0, branch: str = "") -> None:
         """Acknowledge a 2xx (13.2.2.4): new branch, through the route set, repeated for repeated 2xx."""
@@ -107,30 +166,45 @@ class ClientSide:
             body,
             "application/sdp",
         )
+        dialog.local_session = body or dialog.local_session
         dialog.ack = self.core.layer.send_without_transaction(ack, dialog.next_hop(), branch=branch)
         dialog.authorization = ()
         dialog.needs_ack = False
 
-    def bye(self, dialog: Dialog, now: float, headers: HeaderLines = ()) -> None:
+    def bye(
+        self,
+        dialog: Dialog,
+        now: float,
+        headers: HeaderLines = (),
+        *,
+        reason: DialogEndReason = DialogEndReason.BYE,
+    ) -> None:
         """End a dialog; DialogEnded comes when the far end has answered. Repeating it is harmless."""
         if dialog.state is not DialogState.CONFIRMED:
+            self._hang_up_early(dialog, headers)
             return
         if dialog.unacknowledged is not None:  # the callee must not send BYE before the ACK (15)
             dialog.unacknowledged.hang_up_after(headers)
             return
         dialog.state = DialogState.ENDING
         self._acknowledge_if_due(dialog, now)
-        self.send_bye(dialog, now, headers, DialogEndReason.BYE)
+        self.send_bye(dialog, now, headers, reason)
+
+    def _hang_up_early(self, dialog: Dialog, headers: HeaderLines) -> None:
+        """Our 2xx waits for a PRACK: the BYE follows it."""
+        invite = dialog.server_invite
+        if dialog.state is DialogState.EARLY and invite is not None and invite.reliable is not None:
+            invite.reliable.then(lambda now: self.bye(dialog, now, headers))
 
     def send_bye(self, dialog: Dialog, now: float, headers: HeaderLines, reason: DialogEndReason) -> None:
         """Send the BYE of a dialog that is ending."""
         dialog.state = DialogState.ENDING
 
-        def build(authorization: HeaderLines) -> Request:
-            return with_content(dialog.request("BYE"), (*headers, *authorization), b"", "")
+        def build() -> Request:
+            return with_content(dialog.request("BYE"), headers, b"", "")
 
         done = partial(self._on_bye_done, dialog, headers, reason)
-        ClientRequest(self.core, build, done, flow=dialog.next_hop(), login=dialog.login).start(now)
+        ClientRequest(self.core, build, done, flow=dialog.next_hop(), digest=dialog.digest).start(now)
 
     def _on_bye_done(
         self,

@@ -12,11 +12,17 @@ MAX_UDP_REQUEST_BYTES: Final = 1300
 MAX_FORK_DIALOGS: Final = 16
 """Dialogs one INVITE may make. Forking proxies ring a handful of phones; more is an attack on memory."""
 
-MAX_AUTH_ROUNDS: Final = 2
-"""One answer to a challenge, and one more if the nonce was stale. A third would loop for ever."""
+MAX_AUTH_ROUNDS: Final = 4
+"""Answers to challenges with one request: a proxy's and a server's, each once more if the nonce was stale."""
+
+MAX_RESENT_INVITES: Final = MAX_AUTH_ROUNDS + 1
+"""INVITEs that one call of ours may become: a challenge each, and one refusal for too short a session."""
 
 RECONNECT_PAUSES: Final = (0, 1, 2, 4, 8)
 """In T1, before each new connection that a CANCEL or BYE is sent over: 7.5 s, in which a proxy is back."""
+
+MIN_SESSION_S: Final = 90
+"""Session intervals below are refused (RFC 4028 4): a refresh every 45 s is what a call can bear."""
 
 CSEQ_MARGIN: Final = 1_000
 """Requests a dialog may have sent after it was recorded; gaps are allowed (RFC 3261 12.2.1.1)."""
@@ -32,8 +38,10 @@ class UserAgentConfig:
     """Text of User-Agent and Server."""
     contact_user: str = ""
     """User part of our Contact when a request names none."""
-    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO")
+    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK")
     """Methods we take; others get 405. A registrar adds REGISTER."""
+    session_expires_s: int = 0
+    """Session interval that we ask for (RFC 4028), at least MIN_SESSION_S; 0: no session timers."""
     find_address: Callable[[Flow], tuple[str, int]] | None = None
     """Tells instead what the peer of a flow reaches us at: a node may have several. Must be quick."""
     t1: float = 0.5
@@ -59,10 +67,10 @@ class UserAgentConfig:
     @property
     def give_up(self) -> float:
         """64*T1: timers B, F, H, J, L and M."""
+        return 64 * self.t1
+
     def own_address(self, flow: Flow) -> tuple[str, int]:
         """Return the host and port that the peer of a flow reaches us at."""
         if self.find_address is not None:
             return self.find_address(flow)
         return self.advertised.get(flow.transport, flow.local)
-
-        return 64 * self.t1

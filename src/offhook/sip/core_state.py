@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from offhook.kernel import Random, TimerWheel
 
-from .config import UserAgentConfig
+from .config import MIN_SESSION_S, UserAgentConfig
 from .dialogs import MAX_FORWARDS, Dialog, DialogKey, DialogState
 from .events import DialogEnded, DialogEndReason, SipEvent
 from .flows import Flow
 from .message import Headers, Request
+from .session_headers import session_lines
 from .transaction_layer import TransactionLayer, bracketed
 
 if TYPE_CHECKING:
@@ -25,7 +26,19 @@ CALL_ID_HEX: Final = 32
 class CoreState:
     """Configuration, transactions, dialogs and events of one core."""
 
-    __slots__ = ("allow", "config", "dialogs", "events", "layer", "random", "statistics", "wheel")
+    __slots__ = (
+        "allow",
+        "config",
+        "dialogs",
+        "events",
+        "layer",
+        "random",
+        "session_lines",
+        "statistics",
+        "supported",
+        "supported_late",
+        "wheel",
+    )
 
     def __init__(self, config: UserAgentConfig, random: Random) -> None:
         self.config = config
@@ -37,6 +50,13 @@ class CoreState:
         self.events: deque[SipEvent] = deque()
         self.allow = ", ".join(config.allow)
         """Value of the Allow header."""
+        expires_s = config.session_expires_s
+        self.session_lines: HeaderLines = session_lines(expires_s, MIN_SESSION_S) if expires_s else ()
+        """What an INVITE says of the session timer."""
+        self.supported = "100rel, timer" if expires_s else "100rel"
+        """Value of the Supported header of an INVITE with an offer."""
+        self.supported_late = "timer" if expires_s else ""
+        """The same without an offer: a reliable provisional answer would bring one, before the join."""
 
     def new_tag(self) -> str:
         """Return a tag nobody has used."""
@@ -51,7 +71,7 @@ class CoreState:
         return f"<{scheme}:{f'{user}@' if user else ''}{bracketed(host)}:{port}{transport}>"
 
     def build(
-        self, wanted: OutgoingRequest, *, call_id: str, tag: str, cseq: int, authorization: HeaderLines
+        self, wanted: OutgoingRequest, *, call_id: str, tag: str, cseq: int, extra: HeaderLines = ()
     ) -> Request:
         """Return a request outside a dialog, without its Via."""
         fields = [("max-forwards", "Max-Forwards", MAX_FORWARDS)]
@@ -70,9 +90,12 @@ class CoreState:
             fields.append(("contact", "Contact", contact))
         if wanted.method == "INVITE":
             fields.append(("allow", "Allow", self.allow))
+            supported = self.supported if wanted.body else self.supported_late
+            if supported:
+                fields.append(("supported", "Supported", supported))
         return with_content(
             Request(wanted.method, wanted.request_uri, Headers.of_parsed(fields)),
-            (*wanted.headers, *authorization),
+            (*wanted.headers, *extra),
             wanted.body,
             wanted.content_type,
         )
@@ -104,6 +127,8 @@ class CoreState:
             dialog.reinvite.give_up(481, "", now)
         if dialog.unacknowledged is not None:
             dialog.unacknowledged.stop()
+        if dialog.session_timer is not None:
+            dialog.session_timer.stop()
         if dialog.is_reported:
             self.events.append(DialogEnded(dialog, by_peer, request, reason))
         if dialog.on_surplus_over is not None:

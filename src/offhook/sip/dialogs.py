@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from .credentials import Login
+from .credentials import DigestClient
 from .errors import RemoteMalformed
 from .flows import Flow
 from .grammar import NameAddr
@@ -17,7 +17,9 @@ from .uri import SipUri
 
 if TYPE_CHECKING:
     from .client_reinvite import ClientReinvite
+    from .client_request import ClientRequest
     from .commands import HeaderLines
+    from .session_timer import SessionTimer
     from .success_repeater import SuccessRepeater
     from .transactions import ServerTransaction
 
@@ -46,18 +48,22 @@ class Dialog:
     __slots__ = (
         "_next_hop",
         "ack",
+        "allowed",
         "authorization",
         "call_id",
         "contact",
         "context",
+        "digest",
+        "early_session",
         "flow",
         "invite_cseq",
+        "is_agreed",
         "is_caller",
         "is_reported",
         "local",
         "local_cseq",
+        "local_session",
         "local_tag",
-        "login",
         "lost_byes",
         "needs_ack",
         "on_surplus_over",
@@ -67,10 +73,14 @@ class Dialog:
         "remote_tag",
         "remote_target",
         "route_set",
+        "rseq",
         "same_flow",
         "server_invite",
+        "server_update",
+        "session_timer",
         "state",
         "unacknowledged",
+        "update",
     )
 
     def __init__(
@@ -113,7 +123,7 @@ class Dialog:
         self.same_flow = False
         self.lost_byes = 0
         """How often a BYE of ours could not be sent, because its connection was lost."""
-        self.login: Login | None = None
+        self.digest: DigestClient | None = None
         """Digest credentials, for servers that challenge a BYE too."""
         self.authorization: HeaderLines = ()
         """What the INVITE carried; its ACK carries it too (22.1)."""
@@ -131,6 +141,21 @@ class Dialog:
         """The peer's INVITE that waits for our answer."""
         self.unacknowledged: SuccessRepeater | None = None
         """Our 2xx that waits for its ACK."""
+        self.update: ClientRequest | None = None
+        """Our UPDATE with an offer that waits for its answer."""
+        self.server_update: ServerTransaction | None = None
+        """The peer's UPDATE or PRACK with an offer that waits for our answer."""
+        self.rseq = 0
+        """Number of the last reliable provisional answer in it (RFC 3262); 0: there was none."""
+        self.early_session = b""
+        """The peer's session as told reliably before its 2xx, which need not repeat it."""
+        self.is_agreed = False
+        """The first offer has its answer: from then on either side may make another."""
+        self.local_session = b""
+        """Our session as last told, for a refresh by re-INVITE."""
+        self.allowed: list[str] = []
+        """The lines of the peer's Allow."""
+        self.session_timer: SessionTimer | None = None
         self.is_reported = False
         """The caller knows it, so DialogEnded will come."""
         self.on_surplus_over: Callable[[float], None] | None = None
@@ -146,6 +171,27 @@ class Dialog:
     def is_over(self) -> bool:
         """Tell whether nothing more can be sent but the BYE that is under way."""
         return self.state in (DialogState.ENDING, DialogState.ENDED)
+
+    @property
+    def has_our_offer(self) -> bool:
+        """Tell whether an offer of ours waits for its answer, or its 2xx for the ACK."""
+        reinvite = self.reinvite
+        return (
+            (reinvite is not None and not reinvite.is_waiting)
+            or self.update is not None
+            or self.unacknowledged is not None
+        )
+
+    @property
+    def has_their_offer(self) -> bool:
+        """Tell whether an offer of the peer waits for our answer."""
+        is_invited = self.server_invite is not None
+        is_early = self.state is DialogState.EARLY and self.is_agreed
+        return (is_invited and not is_early) or self.server_update is not None
+
+    def allows(self, method: str) -> bool:
+        """Tell whether the peer says that it takes a method."""
+        return any(method in [word.strip() for word in line.upper().split(",")] for line in self.allowed)
 
     def request(self, method: str, *, cseq: int = 0) -> Request:
         """Return a request in the dialog, without Via and body (12.2.1.1).

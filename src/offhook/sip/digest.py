@@ -166,8 +166,7 @@ class DigestServer:
         if not _is_same(expected, params["response"]) or ha1 is None:
             return Verdict.WRONG, username
         count = int(params["nc"], 16) if "qop" in params else 1
-        fresh = self._use(params["nonce"], count, now_s)
-        return (Verdict.OK if fresh else Verdict.STALE), username
+        return (Verdict.OK if self._use(params["nonce"], count) else Verdict.STALE), username
 
     def _use(self, nonce: str, count: int, now_s: float) -> bool:
         """Mark a nonce count as used; return False if it was, or if the nonce is old or not ours."""
@@ -175,6 +174,7 @@ class DigestServer:
         if made_at is None or not -1.0 <= now_s - made_at <= NONCE_LIFETIME_S:
             return False
         if nonce not in self._used:
+        The nonce comes first: with another's or an old one nobody learns whether a password is right.
             if made_at <= self._forgotten_until:
                 return False
             self._make_room()
@@ -276,6 +276,19 @@ def _parse_challenge(value: str) -> Challenge | None:
 
 
 def answer_challenge(
+def strongest_by_realm(values: Iterable[str], *, realm: str = "") -> list[Challenge]:
+    """Return the strongest challenge of each realm, in the order they were named; realm "" takes any."""
+    best: dict[str, Challenge] = {}
+    for value in values:
+        challenge = _parse_challenge(value)
+        if challenge is None or realm not in ("", challenge.realm):
+            continue
+        known = best.get(challenge.realm)
+        if known is None or _STRENGTH[challenge.algorithm] > _STRENGTH[known.algorithm]:
+            best[challenge.realm] = challenge
+    return list(best.values())
+
+
     challenge: Challenge | Iterable[str],
     username: str,
     password: str,

@@ -42,6 +42,8 @@ class DialogEndReason(StrEnum):
     """Our 2xx was never acknowledged; a BYE was sent."""
     TRANSPORT = "transport"
     """Our BYE could not be sent."""
+    EXPIRED = "expired"
+    """Nobody refreshed the session in time (RFC 4028); a BYE was sent."""
 
 
 class InviteProgress(msgspec.Struct, frozen=True):
@@ -98,8 +100,25 @@ class ReinviteFailed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class SessionRefreshed(msgspec.Struct, frozen=True):
+    """A re-INVITE that only refreshes was answered and acknowledged; the answer may bring a new address."""
+
+    dialog: Dialog
+    response: Response
+
+
+class UpdateAnswered(msgspec.Struct, frozen=True):
+    """The final answer to update(), or what came in its place. Exactly once; a 2xx brings the SDP answer."""
+
+    request: ClientRequest
+    dialog: Dialog
+    status: int
+    """408 after silence, 503 when sending failed."""
+    response: Response | None
+
+
 class RequestReceived(msgspec.Struct, frozen=True):
-    """A request waits for respond(). INVITEs have had their 100."""
+    """A request waits for respond(). INVITEs have had their 100; an UPDATE or PRACK brings an offer."""
 
     transaction: ServerTransaction
     request: Request
@@ -107,7 +126,7 @@ class RequestReceived(msgspec.Struct, frozen=True):
 
 
 class AckReceived(msgspec.Struct, frozen=True):
-    """The ACK of our 2xx to an INVITE."""
+    """The ACK of our 2xx to an INVITE; or a PRACK that answers the offer in our provisional answer."""
 
     dialog: Dialog
     request: Request
@@ -138,6 +157,8 @@ SipEvent = (
     | DialogEnded
     | ReinviteAnswered
     | ReinviteFailed
+    | SessionRefreshed
+    | UpdateAnswered
     | RequestReceived
     | AckReceived
     | Cancelled

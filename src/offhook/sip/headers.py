@@ -40,10 +40,12 @@ _LISTS: Final = frozenset(_LIST_NAMES.split())
 """Headers whose grammar is a comma list. Authorization and the challenges hold commas but are none."""
 
 _KNOWN_NAMES: Final = (
-    "Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization Call-ID Call-Info "
+    "Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info Authorization "
+    "Call-ID Call-Info "
     "Contact Content-Disposition Content-Encoding Content-Length Content-Type CSeq Date Diversion Event "
-    "Expires From History-Info Max-Forwards Min-Expires MIME-Version Organization P-Asserted-Identity Path "
-    "Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-To "
+    "Expires From History-Info Max-Forwards Min-Expires Min-SE MIME-Version Organization "
+    "P-Asserted-Identity Path Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason "
+    "Record-Route Refer-To "
     "Referred-By Remote-Party-ID Require Retry-After Route RSeq Server Session-Expires Subject Supported "
     "Timestamp To Unsupported User-Agent Via Warning WWW-Authenticate"
 )

@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from .client_side import ClientSide
 from .commands import HeaderLines
+from .config import MIN_SESSION_S
 from .core_state import CoreState
 from .dialogs import Dialog, DialogState, contact_of
 from .events import AckReceived, Cancelled, DialogEndReason, RequestReceived
 from .flows import Flow
 from .message import Request, Response, response_to, serialize
+from .server_offers import ServerOffers, takes_sessions
+from .session_headers import is_too_short
+from .session_timer import follow_request
 from .success_repeater import SuccessRepeater
 from .transaction_layer import reply_flow
 from .transaction_tables import Input
 from .transactions import ServerTransaction
 from .validation import request_fault, unsupported_options
 
-SUPPORTED: Final[frozenset[str]] = frozenset({"path"})
-"""Option tags that Require may name: Path concerns registrars (RFC 3327)."""
+SUPPORTED: Final[frozenset[str]] = frozenset({"path", "100rel"})
+"""Option tags that Require may name: Path concerns registrars (RFC 3327), 100rel is RFC 3262."""
+SESSION_TIMER: Final = "timer"
+"""Option tag of RFC 4028, if session timers are on."""
 RETRY_AFTER_S: Final = 5
 """Said with 503 when full: a call set-up lasts about that long."""
-BUSY_RETRY_S: Final = 10
-"""Upper end of the random Retry-After of RFC 3261 14.2."""
+_IN_DIALOG_ONLY: Final = frozenset(("BYE", "UPDATE", "PRACK", "INFO"))
+"""Methods that mean nothing outside a dialog: 481."""
 
 
 class ServerSide:
     """Receives requests, answers those the caller need not see, and hands up the rest."""
 
-    __slots__ = ("_client", "_core", "_handlers")
+    __slots__ = ("_client", "_core", "_handlers", "_offers", "_supported")
 
     def __init__(self, core: CoreState, client: ClientSide) -> None:
         self._core = core
         self._client = client
+        self._offers = ServerOffers(core, self)
+        has_timers = core.config.session_expires_s > 0
+        self._supported = SUPPORTED | {SESSION_TIMER} if has_timers else SUPPORTED
         self._handlers: dict[str, Callable[[ServerTransaction, Dialog | None, float], None]] = {
             "INVITE": self._on_invite,
             "BYE": self._on_bye,
             "OPTIONS": self._on_options,
+            "UPDATE": self._offers.on_update,
+            "PRACK": self._offers.on_prack,
         }
 
     # --- receiving ---
@@ -54,9 +66,9 @@ class ServerSide:
         if known is not None:
             known.apply(Input.REQUEST, request, now)
             return
-        fault = request_fault(request, supported=SUPPORTED)
+        fault = request_fault(request, supported=self._supported)
         if fault is not None:
-            self.refuse(request, source, fault.status, unsupported_options(request, SUPPORTED))
+            self.refuse(request, source, fault.status, unsupported_options(request, self._supported))
         elif method == "CANCEL":
             self._on_cancel(request, source, now)
         elif request.to_tag:
@@ -82,7 +94,7 @@ class ServerSide:
         layer, config = self._core.layer, self._core.config
         if request.method not in config.allow:
             self.refuse(request, source, 405, [], (("Allow", self._core.allow),))
-        elif request.method == "BYE":
+        elif request.method in _IN_DIALOG_ONLY:
             self.refuse(request, source, 481, [])
         elif layer.is_merged(request):
             self.refuse(request, source, 482, [])
@@ -109,6 +121,13 @@ class ServerSide:
         self._hand_up(transaction, dialog, now)
 
     def _hand_up(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        if (
+            self._core.session_lines
+            and takes_sessions(transaction.request)
+            and is_too_short(transaction.request)
+        ):
+            self.respond(transaction, 422, headers=(("Min-SE", str(MIN_SESSION_S)),), now=now)
+            return
         handler = self._handlers.get(transaction.request.method)
         if handler is not None:
             handler(transaction, dialog, now)
@@ -129,18 +148,11 @@ class ServerSide:
         self._core.events.append(RequestReceived(transaction, transaction.request, dialog))
 
     def _may_change(self, transaction: ServerTransaction, dialog: Dialog, now: float) -> bool:
-        """Refuse a re-INVITE that meets another one (14.2), or a dialog that is ending."""
-        if dialog.state is not DialogState.CONFIRMED:
-            self.respond(transaction, 481 if dialog.is_over else 500, now=now)
-        elif (dialog.reinvite is not None and not dialog.reinvite.is_waiting) or dialog.unacknowledged:
-            # Ours is under way; or the ACK of the last one was lost, and the peer may try again.
-            self.respond(transaction, 491, now=now)
-        elif dialog.server_invite is not None:
-            seconds = int(self._core.random.uniform() * (BUSY_RETRY_S + 1))
-            self.respond(transaction, 500, headers=(("Retry-After", str(seconds)),), now=now)
-        else:
-            return True
-        return False
+        """Refuse a re-INVITE in an early dialog, or one that meets another offer (14.2)."""
+        if dialog.state is DialogState.EARLY:
+            self.respond(transaction, 500, now=now)
+            return False
+        return self._offers.may_offer(transaction, dialog, now)
 
     def _on_bye(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
         assert dialog is not None  # a BYE without a dialog was refused
@@ -169,6 +181,10 @@ class ServerSide:
         self.respond(cancel, 200, now=now)
         if not invite.is_answered:
             self._terminate(invite, request, now)
+
+    def give_up_invite(self, transaction: ServerTransaction, now: float, *, status: int) -> None:
+        """Refuse an INVITE although our caller did not, and tell it."""
+        self._terminate(transaction, None, now, status=status)
 
     def _terminate(
         self, invite: ServerTransaction, request: Request | None, now: float, status: int = 487
@@ -215,7 +231,8 @@ class ServerSide:
     ) -> Dialog | None:
         """Answer a request; return the dialog it is in, or makes.
 
-        After a final answer it does nothing: the CANCEL may have come first.
+        After a final answer it does nothing: the CANCEL may have come first. A 2xx to an INVITE waits for the
+        PRACK of a provisional answer; Cancelled follows in place of DialogEnded if neither comes to be.
         """
         if transaction.is_answered:
             return None
@@ -234,11 +251,40 @@ class ServerSide:
         if body:
             response.headers.add("Content-Type", content_type)
             response.body = body
+            if dialog is not None:
+                dialog.local_session = body
+        reliable = transaction.reliable
+        if transaction.is_invite and 100 < status < 200:
+            self._offers.send_provisional(transaction, response, now)
+        elif reliable is not None and reliable.is_waiting and 200 <= status < 300:
+            reliable.finish_after(partial(self._send, transaction, response))
+        else:
+            self._send(transaction, response, now)
+        return dialog
+
+    def _send(self, transaction: ServerTransaction, response: Response, now: float) -> None:
+        """Send an answer, unless a final one was sent meanwhile; a 2xx may set the session timer."""
+        if transaction.is_answered:
+            return
+        dialog, status = transaction.dialog, response.status
+        if self._core.session_lines and 200 <= status < 300 and takes_sessions(transaction.request):
+            assert dialog is not None  # INVITE has made one, UPDATE is in one
+            for name, value in follow_request(self._client, dialog, transaction.request, now):
+                response.headers.add(name, value)
         data = serialize(response)
         transaction.send_response(status, data, now)
-        if transaction.is_invite and status >= 200:
+        if status >= 200:
+            self._note_final(transaction, dialog, status, data, now)
+
+    def _note_final(
+        self, transaction: ServerTransaction, dialog: Dialog | None, status: int, data: bytes, now: float
+    ) -> None:
+        if transaction.reliable is not None:
+            transaction.reliable.stop()
+        if transaction.is_invite:
             self._finish_invite(transaction, dialog, status, data, now)
-        return dialog
+        elif dialog is not None and dialog.server_update is transaction:
+            dialog.server_update = None
 
     def _make_dialog(self, transaction: ServerTransaction, response: Response) -> Dialog:
         request = transaction.request
@@ -256,6 +302,7 @@ class ServerSide:
             contact=self._core.contact(transaction.source),
             is_caller=False,
         )
+        dialog.allowed = request.headers.lines("Allow")
         dialog.server_invite = transaction
         transaction.dialog = dialog
         self._core.add_dialog(dialog)
@@ -271,7 +318,7 @@ class ServerSide:
             dialog.server_invite = None
         if status < 300:
             dialog.state = DialogState.CONFIRMED
-            dialog.is_reported = True
+            dialog.is_reported = dialog.is_agreed = True
             dialog.unacknowledged = SuccessRepeater(self._client, transaction, dialog, data, now)
         elif dialog.state is DialogState.EARLY:
             self._core.drop_dialog(dialog)

@@ -23,6 +23,7 @@ from .transaction_tables import (
 
 if TYPE_CHECKING:
     from .dialogs import Dialog
+    from .server_reliable import ReliableProvisionals
     from .transaction_layer import TransactionLayer
 
 
@@ -177,7 +178,8 @@ ClientTransaction._other_table.update(resolved(NON_INVITE_CLIENT, ClientTransact
 class ServerTransaction(Transaction):
     """A received request and its answers. `context` is free for the caller."""
 
-    __slots__ = ("context", "dialog", "merge_key", "reply_flow", "request", "source", "to_tag", "user")
+    __slots__ = ("context", "dialog", "merge_key", "reliable", "reply_flow", "request", "source", "to_tag",
+                 "user")  # fmt: skip
 
     _invite_table: Final[Resolved] = {}
     _other_table: Final[Resolved] = {}
@@ -202,6 +204,8 @@ class ServerTransaction(Transaction):
         """Our tag, made with the first answer above 100."""
         self.merge_key: tuple[Any, ...] | None = None
         self.dialog: Dialog | None = None
+        self.reliable: ReliableProvisionals | None = None
+        """The provisional answers that its caller wants to acknowledge."""
         self.context: object = None
         is_invite = request.method == "INVITE"
         self._table = self._invite_table if is_invite else self._other_table

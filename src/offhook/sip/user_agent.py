@@ -57,7 +57,7 @@ class UserAgentCore:
     def _receive_response(self, response: Response, now: float) -> None:
         # Read all that will be needed first: a transaction must not take half of a garbled answer.
         _ = response.to_tag, response.call_id
-        if 200 <= response.status < 300:
+        if 200 <= response.status < 300 or "rseq" in response.headers.by_key():
             _ = response.record_route
         vias = response.vias
         if len(vias) > 1:  # it has lost its way (8.1.3.3)
@@ -145,6 +145,13 @@ class UserAgentCore:
 
     def request_in_dialog(
         self,
+    def update(self, dialog: Dialog, body: bytes, now: float, headers: HeaderLines = ()) -> ClientRequest:
+        """Offer a new session by UPDATE, in an early dialog too. UpdateAnswered follows, once.
+
+        Only for a peer that `dialog.allows("UPDATE")`. Raises LocalDialogOver.
+        """
+        return self._client.update(dialog, body, now, headers)
+
         dialog: Dialog,
         method: str,
         now: float,

@@ -65,7 +65,7 @@ def test_an_invite_the_far_end_cancels_is_over_at_its_487(wire: Wire) -> None:
     invite = given_resumed_cancel(wire)
     wire.answer(wire.last("CANCEL"), 200)
     assert not wire.seen(InviteEnded)
-    wire.answer(invite._sent, 487)
+    wire.answer(invite.sent, 487)
     assert wire.one(InviteEnded).status == 487
     assert not invite.is_unknown
     assert wire.last("ACK").via.branch == f"{BRANCH}-1"
@@ -92,12 +92,12 @@ def test_a_cancel_that_overtook_its_invite_is_sent_again(wire: Wire, rings_first
     invite = given_resumed_cancel(wire)
     cancel = wire.last("CANCEL")
     for message, status in sorted(
-        ((invite._sent, 180), (cancel, 481)), reverse=not rings_first, key=lambda p: p[1]
+        ((invite.sent, 180), (cancel, 481)), reverse=not rings_first, key=lambda p: p[1]
     ):
         wire.answer(message, status)
     assert len(wire.requests("CANCEL")) == 2
     wire.answer(wire.last("CANCEL"), 200)
-    wire.answer(invite._sent, 487)
+    wire.answer(invite.sent, 487)
     assert wire.one(InviteEnded).status == 487
     wire.wait(400)
     assert_clean(wire)
@@ -121,7 +121,7 @@ def test_an_answer_repeated_to_the_successor_is_hung_up(wire: Wire, seconds: flo
     invite = given_resumed_cancel(wire)
     wire.answer(wire.last("CANCEL"), 481)
     wire.wait(seconds)
-    wire.answer(invite._sent, 200)
+    wire.answer(invite.sent, 200)
     assert wire.last("ACK").cseq.number == 1
     wire.answer(wire.last("BYE"), 200)
     assert wire.one(InviteEnded).status == 487

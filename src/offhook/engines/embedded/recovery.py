@@ -18,7 +18,7 @@ from offhook.calls.model import EndpointPlan
 from offhook.kernel import Clock
 from offhook.sip.client_invite import branch_of
 from offhook.sip.commands import InviteRequest
-from offhook.sip.config import MAX_AUTH_ROUNDS
+from offhook.sip.config import MAX_RESENT_INVITES
 from offhook.sip.dialogs import Dialog
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import DialogEnded, InviteEnded
@@ -113,7 +113,7 @@ class Recovery:
             self._finish(lost, "")
             return
         request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
-        lost.pending = 1 + (MAX_AUTH_ROUNDS if endpoint.username else 0)
+        lost.pending = 1 + (MAX_RESENT_INVITES if endpoint.username else 1)
         for cseq in range(1, lost.pending + 1):
             now = self._clock.monotonic()
             invite = self._core.resume_invite(_record_of(request, cseq), now)
