@@ -198,6 +198,10 @@ class UserAgentCore:
             transaction, status, reason, headers=headers, body=body, content_type=content_type, now=now
         )
 
+    def find_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> Dialog | None:
+        """Return the dialog that a Replaces names (RFC 3891 3), or None."""
+        return self._state.dialogs.get((call_id, local_tag, remote_tag))
+
     # --- for metrics and tests ---
 
     @property

@@ -69,10 +69,8 @@ class CallMedia:
         self._mode = mode
         self._sdp_id = str(int(session_id[:12], 16))
         self._versions = dict.fromkeys(RelaySide, 0)
-        self._agreed: tuple[str, ...] = ()
-        """Codecs of the first party, best first."""
-        self._common: tuple[str, ...] = ()
-        """Those of them that the second party took too."""
+        self._agreed: dict[RelaySide, tuple[str, ...]] = dict.fromkeys(RelaySide, ())
+        """Codecs that each side took, best first; a party that takes another's place takes its side."""
         self._joined = False
         self._is_held = False
         self._is_closed = False
@@ -99,9 +97,10 @@ class CallMedia:
         Raises MediaIncompatible (no common codec), RelayLost, RelayFull.
         """
         assert self._relay is not None
-        wanted = tuple(codecs) or self._agreed or DEFAULT_CODECS
-        if side is RelaySide.SECOND:
-            wanted = tuple(name for name in self._agreed if name in wanted)
+        theirs = self._agreed[side.other]
+        wanted = tuple(codecs) or theirs or DEFAULT_CODECS
+        if theirs:
+            wanted = tuple(name for name in theirs if name in wanted)
         port = await self._open(side)
         try:
             return build_offer(port.address, port.port, wanted, self._sdp_id, version=self._next(side))
@@ -111,21 +110,21 @@ class CallMedia:
     def take_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> str:
         """Connect a side as its answer says; return words for people. Raises MediaIncompatible."""
         target = self._read(body, lambda answer: check_answer(offer, answer))
-        if side is RelaySide.FIRST:
-            self._agreed = target.codec_names
-        else:
-            self._common = tuple(name for name in self._agreed if name in target.codec_names)
+        self._agreed[side] = target.codec_names
         self._connect(side, target)
         return _words(target)
 
-    @property
-    def must_narrow(self) -> bool:
-        """Tell whether the first party would send a codec that the second did not take."""
-        return bool(self._common) and self._common[0] != self._agreed[0]
+    def must_narrow(self, side: RelaySide) -> bool:
+        """Tell whether a side would send a codec that the other did not take."""
+        common = self._common(side)
+        return bool(common) and common[0] != self._agreed[side][0]
 
-    async def narrowed_offer(self) -> SessionDescription:
-        """Return an offer to the first party of what both take. Raises RelayLost."""
-        return await self.offer(RelaySide.FIRST, self._common)
+    async def narrowed_offer(self, side: RelaySide) -> SessionDescription:
+        """Return an offer to a side of what both take. Raises RelayLost."""
+        return await self.offer(side, self._common(side))
+
+    def _common(self, side: RelaySide) -> tuple[str, ...]:
+        return tuple(name for name in self._agreed[side] if name in self._agreed[side.other])
 
     def take_early_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> bool:
         """Connect a side that has not answered yet; return False if its SDP is of no use."""
@@ -167,7 +166,9 @@ class CallMedia:
             return await self.answer(side, body)
         port = await self._open(side)
         version = self._next(side)
-        return build_offer(port.address, port.port, self._agreed, self._sdp_id, version=version).to_bytes()
+        return build_offer(
+            port.address, port.port, self._agreed[RelaySide.FIRST], self._sdp_id, version=version
+        ).to_bytes()
 
     def take_late_answer(self, side: RelaySide, body: bytes) -> None:
         """Take the answer that an ACK brought to such an offer; one that is of no use is left."""
@@ -177,7 +178,7 @@ class CallMedia:
             _log.info("an ACK without a usable answer", reason=str(error))
 
     def _answer_at(self, side: RelaySide, address: str, port: int, body: bytes) -> bytes:
-        allowed = self._agreed or DEFAULT_CODECS
+        allowed = self._agreed[RelaySide.FIRST] or DEFAULT_CODECS
         version = self._next(side)
         try:
             offer = SessionDescription.parse(body)
@@ -229,6 +230,7 @@ class CallMedia:
     def join(self) -> None:
         """Let both parties hear each other."""
         self._joined = True
+        self._is_held = False
         if self._relay is not None:
             self._relay.join(self.session_id)
 
@@ -252,7 +254,6 @@ class CallMedia:
 
     def unhold(self) -> None:
         """Let both parties hear each other again."""
-        self._is_held = False
         self.join()
 
     def close(self) -> None:

@@ -15,14 +15,17 @@ import structlog
 from offhook.app.ports import TraceLine
 from offhook.calls import policy
 from offhook.calls.commands import (
+    AnswerReferral,
     ConfirmLeg,
     DialLeg,
     EndLostLeg,
     EngineCommand,
     HangUpLeg,
     HoldLeg,
+    JoinLegs,
     PassEarlyMedia,
     PlayToLeg,
+    TellReferrer,
     UnholdLeg,
 )
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
@@ -40,6 +43,7 @@ from offhook.sip.events import (
     ReinviteAnswered,
     ReinviteFailed,
     RequestReceived,
+    ResponseReceived,
     SipEvent,
 )
 from offhook.sip.flows import Flow
@@ -52,7 +56,8 @@ from .identities import LegIdentities
 from .joins import Joins
 from .legs import EngineLeg, Stage
 from .recovery import LostLeg, Recovery
-from .relay import MediaError, RelayFull
+from .referrals import Referrals
+from .relay import MediaError, RelayFull, RelaySide
 from .requests import bye_headers, cause_of_bye, invite_request, reason_of
 from .resolver import Resolver, Unresolvable
 from .trace import SipTrace
@@ -69,6 +74,7 @@ class Inbound(Protocol):
     def take(self, event: SipEvent) -> None:
         """Answer a request; leave other events alone."""
         ...
+
 
 STOP_BOUND_S: Final = 3.0
 """Far ends that have not answered our BYE by then are left to notice by themselves."""
@@ -109,6 +115,8 @@ class EmbeddedEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._joins = Joins(self, endpoint, clock)
+        self._referrals = Referrals(self, endpoint, clock)
+        self._in_dialog = {"INVITE": self._joins.on_received, "REFER": self._referrals.take}
         self._recovery = Recovery(self, endpoint, clock, identities, self._flow_to)
 
     # --- the port -----------------------------------------------------------------------------------
@@ -152,9 +160,7 @@ class EmbeddedEngine:
             self._endpoint.flush()
             return
         leg = self._legs.get(
-            command.leg_id
-            if isinstance(command, ConfirmLeg | HangUpLeg | PlayToLeg | HoldLeg | UnholdLeg)
-            else command.first_leg_id
+            command.first_leg_id if isinstance(command, JoinLegs | PassEarlyMedia) else command.leg_id
         )
         if leg is None:
             return  # it is over, and its LegEnded is on the way or was delivered
@@ -171,10 +177,14 @@ class EmbeddedEngine:
         elif isinstance(command, UnholdLeg):
             self._trace.remark(leg.leg_id, "is taken back", self._clock.epoch())
             leg.media.unhold()
+        elif isinstance(command, AnswerReferral):
+            self._referrals.answer(leg, command)
+        elif isinstance(command, TellReferrer):
+            self._referrals.tell(leg, command)
         elif isinstance(command, PassEarlyMedia):
             self._trace.remark(leg.leg_id, "hears the other party's early media", self._clock.epoch())
             leg.media.pass_early_media()
-        else:
+        elif isinstance(command, JoinLegs):
             self._joins.join(leg, self._legs.get(command.second_leg_id))
         self._endpoint.flush()
 
@@ -197,11 +207,24 @@ class EmbeddedEngine:
         media = self._calls.get(command.call_id)
         if media is None:
             media = self._calls[command.call_id] = self._media.open(self._random.hex(24), command.media)
-        leg = EngineLeg(command, media)
+        leg = EngineLeg(command, media, self._side_of(command))
         media.legs.add(leg.leg_id)
         self._legs[leg.leg_id] = leg
         self._trace.follow(leg.leg_id)
         self.run(self._send_invite(leg), f"dial {leg.leg_id}")
+
+    def _side_of(self, command: DialLeg) -> RelaySide:
+        """Return which side of the relay a leg is on: opposite the one that waits for it."""
+        if not command.peer_leg_id:
+            return RelaySide.FIRST
+        peer = self._legs.get(command.peer_leg_id)
+        return peer.side.other if peer is not None else RelaySide.SECOND
+
+    def leg_of_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> EngineLeg | None:
+        """Return the live leg that a dialog carries, or None."""
+        dialog = self._core.find_dialog(call_id, local_tag, remote_tag)
+        leg = dialog.context if dialog is not None else None
+        return leg if isinstance(leg, EngineLeg) and leg.stage is Stage.ANSWERED else None
 
     async def _send_invite(self, leg: EngineLeg) -> None:
         """Look up the address, open the media port, send the INVITE."""
@@ -268,17 +291,19 @@ class EmbeddedEngine:
         elif (
             isinstance(event, RequestReceived)
             and event.dialog is not None
-            and event.request.method == "INVITE"
+            and event.request.method in self._in_dialog
         ):
-            self._joins.on_received(event)
+            self._in_dialog[event.request.method](event)
         elif isinstance(event, AckReceived):
             self._joins.on_ack(event)
+        elif isinstance(event, ResponseReceived) and self._referrals.on_response(event):
+            pass
         else:
             self._inbound.take(event)
 
     def _on_progress(self, leg: EngineLeg, event: InviteProgress) -> None:
         has_media = False
-        if event.has_sdp and leg.offer:
+        if event.has_sdp and leg.offer and not leg.command.replaces_leg_id:
             has_media = leg.media.take_early_answer(leg.side, leg.offer, event.response.body)
         self.report(LegRinging(leg.leg_id, event.response.status, has_media))
 

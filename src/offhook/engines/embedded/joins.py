@@ -66,7 +66,7 @@ class Joins:
         if second is None or Stage.ENDING in (first.stage, second.stage):
             return None
         if second.stage is Stage.ANSWERED:
-            if first.media.must_narrow:
+            if first.media.must_narrow(first.side):
                 if not first.is_confirmed:
                     first.when_confirmed = partial(self.join, first, second)
                     return None
@@ -88,7 +88,7 @@ class Joins:
     async def _narrow(self, first: EngineLeg, second: EngineLeg) -> None:
         """The second party took none of what the first sends best: ask the first to change, then join."""
         try:
-            first.offer = await first.media.narrowed_offer()
+            first.offer = await first.media.narrowed_offer(first.side)
             if first.dialog is not None and first.stage is Stage.ANSWERED:
                 body = first.offer.to_bytes()
                 invite = self._core.reinvite(first.dialog, body, self._clock.monotonic())

@@ -1,7 +1,10 @@
 """One leg inside the embedded engine: what it has on the wire, and how far it is."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from offhook.calls.commands import DialLeg
 from offhook.sip.client_invite import ClientInvite
@@ -10,6 +13,9 @@ from offhook.sip.sdp import SessionDescription
 
 from .call_media import CallMedia
 from .relay import RelaySide
+
+if TYPE_CHECKING:
+    from .referrals import Referral
 
 
 class Stage(StrEnum):
@@ -43,16 +49,17 @@ class EngineLeg:
         "is_confirmed",
         "media",
         "offer",
+        "referral",
         "remote_offer",
         "side",
         "stage",
         "when_confirmed",
     )
 
-    def __init__(self, command: DialLeg, media: CallMedia) -> None:
+    def __init__(self, command: DialLeg, media: CallMedia, side: RelaySide) -> None:
         self.command = command
         self.media = media
-        self.side = RelaySide.SECOND if command.peer_leg_id else RelaySide.FIRST
+        self.side = side
         self.stage = Stage.PREPARING
         self.invite: ClientInvite | None = None
         self.dialog: Dialog | None = None
@@ -66,6 +73,8 @@ class EngineLeg:
         """What else waits for that: a join by re-INVITE."""
         self.offer: SessionDescription | None = None
         """What our INVITE offers; None: it asks for one."""
+        self.referral: Referral | None = None
+        """The transfer it has asked for, until the last report of it."""
         self.end_cause = ""
         """Set when we end it: the cause to report in place of the peer's."""
         self.end_code = 0
@@ -80,4 +89,4 @@ class EngineLeg:
     @property
     def makes_offer(self) -> bool:
         """Tell whether our INVITE carries SDP: always with a relay, but for the second party of a bypass."""
-        return self.media.offers(self.side)
+        return self.media.offers(self.side) or bool(self.command.replaces_leg_id)
