@@ -6,8 +6,19 @@ from typing import Any
 
 import msgspec
 
-from offhook.app.planning import Planning, plan_connect, plan_quickcall, read_connect, read_quickcall
+from offhook.app.planning import (
+    CallerId,
+    InboundRequest,
+    Planning,
+    plan_connect,
+    plan_phone_call,
+    plan_quickcall,
+    plan_trunk_call,
+    read_connect,
+    read_quickcall,
+)
 from offhook.app.planning.planned import Planned
+from offhook.calls.model import CallPlan
 from offhook.directory.keys import document_keys
 from offhook.directory.model import Document
 from offhook.directory.numbers import normalise
@@ -189,6 +200,23 @@ class Account:
                 world=self.world(sip_uri_allow=sip_uri_allow),
                 now=NOW,
             )
+        )
+
+    def dialled(self, device: Document, number: str, **request: Any) -> CallPlan:
+        """A phone of the account dials a number."""
+        asked = InboundRequest(number=number, received="an INVITE", **request)
+        return asyncio.run(
+            plan_phone_call(asked, device=device, account=self.account, world=self.world(), now=NOW)
+        )
+
+    def brought(
+        self, number: str, *, name: str = "", caller: str = "+15550001111", **request: Any
+    ) -> CallPlan:
+        """A carrier brings a call for a number."""
+        resource = self.given_carrier("trunk", rules=["^never$"])
+        asked = InboundRequest(number=number, caller=CallerId(name, caller), received="an INVITE", **request)
+        return asyncio.run(
+            plan_trunk_call(asked, resource=resource, account=self.account, world=self.world(), now=NOW)
         )
 
 

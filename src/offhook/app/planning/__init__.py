@@ -5,20 +5,25 @@ Planning is deterministic: same documents, registrations, random numbers and tim
 """
 
 from .connect import plan_connect
+from .dialling import may_dial_out
 from .errors import (
     BadNumberFilter,
     BadOption,
     CallRestricted,
     ContactMissing,
     ContactNotAllowed,
+    DialOutBarred,
     NumberInvalid,
+    NumberUnknown,
     PlanRefused,
     SipUriNotAllowed,
     TargetCallUnknown,
 )
+from .inbound import InboundRequest, plan_phone_call, plan_trunk_call
 from .options import ConnectRequest, QuickcallRequest, read_connect, read_quickcall
 from .originate_answer import quickcall_failure, visitor_answer
 from .planned import Planned, Planning
+from .profile import CallerId
 from .quickcall import plan_quickcall
 from .records import attempt, cdr_documents, ending_keys, history_item, record_call
 from .rings import Binding
@@ -28,10 +33,14 @@ __all__ = [
     "BadOption",
     "Binding",
     "CallRestricted",
+    "CallerId",
     "ConnectRequest",
     "ContactMissing",
     "ContactNotAllowed",
+    "DialOutBarred",
+    "InboundRequest",
     "NumberInvalid",
+    "NumberUnknown",
     "PlanRefused",
     "Planned",
     "Planning",
@@ -42,8 +51,11 @@ __all__ = [
     "cdr_documents",
     "ending_keys",
     "history_item",
+    "may_dial_out",
     "plan_connect",
+    "plan_phone_call",
     "plan_quickcall",
+    "plan_trunk_call",
     "quickcall_failure",
     "read_connect",
     "read_quickcall",

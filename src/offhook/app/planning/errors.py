@@ -6,6 +6,8 @@ PlanRefused
 ├── NumberInvalid            not a number, extension or SIP URI
 ├── SipUriNotAllowed         a SIP URI to a host that neither settings nor account allow
 ├── CallRestricted           call_restriction denies this class of number
+├── DialOutBarred            a phone may not dial out (decision 0014)
+├── NumberUnknown            a caller's number is none of the account
 ├── BadOption                an option of the request has a wrong value
 │   └── BadNumberFilter      number_filter is no regular expression
 └── TargetCallUnknown        target_call_id names no live call
@@ -91,6 +93,33 @@ class CallRestricted(PlanRefused):
 
     def __str__(self) -> str:
         return f"calls to numbers of the class {self.classifier} are denied"
+
+
+class DialOutBarred(PlanRefused):
+    """`dial_out` does not let this phone dial a number outside. Maps to SIP 403."""
+
+    code: ClassVar[str] = "dial-out-barred"
+
+    def __init__(self, number: str, *, classifier: str) -> None:
+        super().__init__(number, classifier)
+        self.number = number
+        self.classifier = classifier
+
+    def __str__(self) -> str:
+        return f"phones of this account may not dial out ({self.classifier})"
+
+
+class NumberUnknown(PlanRefused):
+    """No callflow has the number that a caller has dialled, nor a rule for it. Maps to SIP 404."""
+
+    code: ClassVar[str] = "number-unknown"
+
+    def __init__(self, number: str) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"{self.number[:64]} leads nowhere"
 
 
 class BadOption(PlanRefused):

@@ -94,6 +94,10 @@ class Walk:
         after: list[Step] = []
         forwarded_to: set[str] = set()
         for device in devices[:MAX_RINGS]:
+            if device.id == self.router.dialling.device_id:
+                self.say("the phone that calls")
+                self.fail("USER_BUSY")
+                continue
             found = await self.router.phones.reach(device)
             if isinstance(found, Absent):
                 self.say(f"device {device.data.get('name', device.id)} {found.why}")

@@ -176,6 +176,7 @@ async def _resources(walk: Walk, data: Json) -> bool:
     classifier = classify(number)
     if walk.payer.denies(classifier) or (walk.router.for_visitor and classifier == EMERGENCY):
         raise CallRestricted(number, classifier=classifier)
+    walk.router.dialling.may_leave(walk.payer, number, classifier, bool(text_at(data, "to_did")))
     directory = walk.router.directory
     flags = (*texts_at(data, "outbound_flags"), *_own_flags(walk.payer))
     groups = await directory.resources_above()

@@ -7,7 +7,7 @@ import msgspec
 from offhook.app.ports import Document
 from offhook.calls.model import CallPlan, Side
 
-from .account_directory import AccountDirectory
+from .caller_ids import far_end_caller_id
 from .contacts import Contact, parse_contact, parse_number
 from .endpoints import LegView
 from .errors import TargetCallUnknown
@@ -120,7 +120,7 @@ async def _read(
         dialled = normalise(apply_dial_plan(filtered, profile.merged("dial_plan")))
     # A user without a caller id shows that of the first phone, as KAZOO's documents print it.
     speaker = await router.phones.profile_of(devices[0]) if devices else profile
-    shown = await _far_end_caller_id(router.directory, speaker, contact.number)
+    shown = await far_end_caller_id(router.directory, speaker, contact.number)
     return _Quickcall(
         request=request,
         endpoint=endpoint,
@@ -131,16 +131,6 @@ async def _read(
         callee=CallerId(request.caller_id_name or shown.name, request.caller_id_number or shown.number),
         extension=speaker.internal_caller_id.number,
     )
-
-
-async def _far_end_caller_id(directory: AccountDirectory, profile: Profile, number: str) -> CallerId:
-    """Return the external caller id for public numbers, the internal one otherwise (kazoo-behaviour 6.6)."""
-    internal = profile.internal_caller_id
-    if not is_reconcilable(number):
-        return internal
-    external = profile.caller_id("external")
-    number = external.number or await directory.first_public_number() or internal.number
-    return CallerId(external.name or internal.name, number)
 
 
 async def _route_first(router: Router, call: _Quickcall, devices: list[Document]) -> Route:

@@ -116,3 +116,5 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """KAZOO's hangup cause if there is nothing to ring."""
     ringback: str = ""
     """What a ring group wants its caller to hear."""
+    is_known: bool = True
+    """False: nothing in the account is for this number."""

@@ -6,6 +6,7 @@ from offhook.app.ports import Document
 from offhook.kernel import Random
 
 from .account_directory import AccountDirectory
+from .dialling import OVER_HTTP
 from .errors import CallRestricted
 from .flow import Walk
 from .flow_modules import follow
@@ -29,6 +30,8 @@ class Router:
         self.random = random
         self.for_visitor = for_visitor
         """The request was anonymous: it never reaches an emergency number."""
+        self.dialling = OVER_HTTP
+        """Who dials, if it is somebody on the line."""
 
     async def route(
         self,
@@ -44,11 +47,14 @@ class Router:
 
         payer is who dials it: whose call_restriction, outbound flags and caller ids apply where the call
         leaves the account. spelled is the number before it was normalised, which patterns may be written for
-        (`^9(\\d{10})$`). Raises CallRestricted.
+        (`^9(\\d{10})$`). Raises CallRestricted, and what `dialling.may_leave` does.
         """
-        found = await self._find(number, spelled or number)
+        # who is forwarded to is the account's own choice
+        exact_only = self.dialling.exact_only and forwards_left == MAX_FORWARDS
+        found = await self._find(number, spelled or number, exact_only=exact_only)
         if found is None:
-            return Route(number=number, words=f"no callflow for {number}, and none for {NO_MATCH}")
+            words = f"no callflow for {number}, and none for {NO_MATCH}"
+            return Route(number=number, words=words, is_known=False)
         callflow, captured, words = found
         walk = Walk(
             router=self,
@@ -61,15 +67,18 @@ class Router:
         )
         walk.say(words)
         ringback = callflow.data.get("ringback") or {}
-        walk.ringback = text_at(ringback, "transfer") or text_at(ringback, "early")
+        kinds = ("early", "transfer") if self.dialling.waits else ("transfer", "early")
+        walk.ringback = text_at(ringback, kinds[0]) or text_at(ringback, kinds[1])
         await follow(walk, callflow.data.get("flow"))
         return walk.route()
 
-    async def _find(self, number: str, spelled: str) -> tuple[Document, str, str] | None:
+    async def _find(self, number: str, spelled: str, *, exact_only: bool) -> tuple[Document, str, str] | None:
         """Return the callflow, what its pattern captured, and the words for it."""
         exact = await self.directory.callflow_of_number(number) if number != NO_MATCH else None
         if exact is not None:
             return exact, "", f"callflow {number}"
+        if exact_only:
+            return None
         by_pattern = await self._find_by_pattern(number, spelled)
         if by_pattern is not None:
             return by_pattern
