@@ -187,7 +187,8 @@ class Dialog:
         """Tell whether an offer of the peer waits for our answer."""
         is_invited = self.server_invite is not None
         is_early = self.state is DialogState.EARLY and self.is_agreed
-        return (is_invited and not is_early) or self.server_update is not None
+        update = self.server_update
+        return (is_invited and not is_early) or (update is not None and not update.is_answered)
 
     def allows(self, method: str) -> bool:
         """Tell whether the peer says that it takes a method."""
