@@ -118,8 +118,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Calls this node starts per second; 0 = no limit."""
     calls_max: Count = 0
     """Calls that may stand on this node; 0 = no limit."""
-    sip_rate_per_address: Annotated[float, Meta(ge=0)] = 0.0
-    """SIP messages per second and address; 0 = no limit."""
+    sip_rate_per_address: Annotated[float, Meta(ge=0)] = 500.0
+    """SIP messages per second from one address that belong to no call; 0 = no limit. 10,000 phones behind one
+    proxy that register every minute send 330; a flood of 500 costs some 4 % of a core."""
+    sip_rate: Annotated[float, Meta(ge=0)] = 2_000.0
+    """The same from all addresses where no phone has logged in; 0 = no limit."""
+    sip_scanners: str = (
+        "friendly-scanner,friendly-request,sipvicious,sundayddr,sip-scan,sipcli,sipsscuser,pplsip,"
+        "siparmyknife,vaxsipuseragent,iwar,smap"
+    )
+    """Requests with one of these words in their User-Agent are not answered; separated by commas."""
+    sip_tls_realms: str = ""
+    """Realms whose phones must use TLS (or WSS), separated by commas; `*` for all, empty for none."""
     websockets_per_address: Count = 0
     """Websockets that one address may have open; 0 = no limit."""
     drain_s: Annotated[float, Meta(ge=0)] = 30.0
@@ -159,6 +169,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def sip_networks(self) -> tuple[Network, ...]:
         """Return the networks on our side of the NAT. Raises ValueError, ruled out by `load_settings`."""
         return parse_networks(_words(self.sip_local_networks))
+
+    @property
+    def sip_scanner_words(self) -> tuple[str, ...]:
+        """Return the words of scanners, in lower case."""
+        return tuple(_words(self.sip_scanners))
+
+    @property
+    def sip_tls_realm_names(self) -> frozenset[str]:
+        """Return the realms that need TLS, in lower case."""
+        return frozenset(_words(self.sip_tls_realms))
 
     @property
     def webhook_networks(self) -> tuple[Network, ...]:

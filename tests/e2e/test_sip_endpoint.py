@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 
+from offhook.engines.embedded.rate_limit import AddressRateLimit
 from offhook.engines.embedded.transports import SipEndpoint
 from offhook.sip.commands import InviteRequest
 from offhook.sip.config import UserAgentConfig
@@ -38,6 +39,7 @@ class Peer:
         self.traced: list[tuple[str, bytes, Flow]] = []
         self.lost: list[Flow] = []
         self.clock = SystemClock()
+        limit = AddressRateLimit(rate)
         self.endpoint = SipEndpoint(
             core,
             clock=self.clock,
@@ -45,7 +47,7 @@ class Peer:
             on_flow_lost=self.lost.append,
             host=host,
             port=0,
-            rate_per_address=rate,
+            admits=lambda data, flow, now: limit.admits(flow.remote[0], now),
             trace=lambda way, data, flow, now: self.traced.append((way, data, flow)),
         )
 

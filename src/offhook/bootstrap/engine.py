@@ -12,11 +12,14 @@ from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.engine import Inbound
 from offhook.engines.embedded.identities import LegIdentities
+from offhook.engines.embedded.logins import SipLogins
 from offhook.engines.embedded.media_library import MediaLibrary
 from offhook.engines.embedded.own_addresses import OwnAddresses
+from offhook.engines.embedded.password_guard import PasswordGuard
 from offhook.engines.embedded.relay import MediaRelay
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.rtp_io import RtpIoRelay
+from offhook.engines.embedded.sip_gate import SipGate
 from offhook.engines.embedded.tls_certificate import own_certificate
 from offhook.engines.embedded.tls_contexts import TlsContexts, TlsUnusable
 from offhook.engines.embedded.trace import SipTrace
@@ -79,7 +82,22 @@ class SipParts:
             random,
         )
 
-    def endpoint(self, *, on_flow_lost: Callable[[Flow], None] | None = None) -> SipEndpoint:
+    def gate(self, guard: PasswordGuard, logins: SipLogins | None) -> SipGate:
+        """Return the door of the SIP port, and put it before the core; without logins nobody comes in."""
+        settings = self._settings
+        gate = SipGate(
+            guard,
+            logins,
+            rate_per_address=settings.sip_rate_per_address,
+            rate=settings.sip_rate,
+            scanners=settings.sip_scanner_words,
+            tls_realms=settings.sip_tls_realm_names,
+            is_of_call=self._trace.follows,
+        )
+        self.core.guard(gate)
+        return gate
+
+    def endpoint(self, gate: SipGate, *, on_flow_lost: Callable[[Flow], None] | None = None) -> SipEndpoint:
         """Return the sockets of the core. Raises OSError if TLS cannot be had."""
         settings, clock, trace = self._settings, self._clock, self._trace
         return SipEndpoint(
@@ -92,7 +110,7 @@ class SipParts:
             tls=self._tls(),
             tls_port=settings.sip_tls_port,
             addresses=self._addresses,
-            rate_per_address=settings.sip_rate_per_address,
+            admits=gate.admits,
             on_flow_lost=on_flow_lost,
             trace=lambda direction, data, flow, now: trace.note(
                 data, flow, clock.epoch(), outgoing=direction == "out"

@@ -39,6 +39,8 @@ from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.inbound import InboundRequests
 from offhook.engines.embedded.media_library import is_known
 from offhook.engines.embedded.notices import Notices
+from offhook.engines.embedded.logins import SipLogins
+from offhook.engines.embedded.password_guard import PasswordGuard
 from offhook.engines.embedded.registrations import RegistrationService
 from offhook.engines.embedded.transports import SipEndpoint
 from offhook.engines.workers import Begin, WorkerPool
@@ -265,16 +267,19 @@ class Node:
     ) -> tuple[SipEndpoint, RegistrationService, Engine]:
         settings, clock, random = self.settings, self._clock, self._random
         parts = SipParts(settings, clock, random)
-        registrations = RegistrationService(
-            parts.core,
+        guard = PasswordGuard()
+        logins = SipLogins(
             SipCredentials(store.documents),
-            store.bindings,
+            guard,
             clock=clock,
             random=random,
             secret=secret,
             algorithms=settings.sip_digest_algorithms,
         )
-        endpoint = parts.endpoint(on_flow_lost=registrations.flow_lost)
+        self._closing.callback(logins.stop)
+        registrations = RegistrationService(parts.core, logins, store.bindings, clock=clock)
+        gate = parts.gate(guard, logins)
+        endpoint = parts.endpoint(gate, on_flow_lost=registrations.flow_lost)
         registrations.flush = endpoint.flush
         engine = parts.engine(endpoint, InboundRequests(parts.core, registrations, clock), secret)
         return endpoint, registrations, engine if settings.workers == 1 else self._build_pool(engine, secret)

@@ -10,6 +10,7 @@ import msgspec
 import uvloop
 
 from offhook.engines.embedded import EmbeddedEngine
+from offhook.engines.embedded.password_guard import PasswordGuard
 from offhook.engines.embedded.probes import OnlyProbes
 from offhook.engines.workers import Begin, EngineWorker
 from offhook.logs import configure_logs
@@ -25,7 +26,7 @@ def build(begin: Begin) -> tuple[EmbeddedEngine, Callable[[], tuple[str, int]]]:
     configure_logs(settings.log_level)
     clock = SystemClock()
     parts = SipParts(settings, clock, SystemRandom(), number=begin.number)
-    endpoint = parts.endpoint()
+    endpoint = parts.endpoint(parts.gate(PasswordGuard(), None))
     engine = parts.engine(endpoint, OnlyProbes(parts.core, clock), begin.secret)
     gc.collect()
     gc.freeze()  # what was built at start stays: later collections need not look at it

@@ -46,7 +46,7 @@ class Verdict(Enum):
 
     OK = "ok"
     STALE = "stale"
-    """Right password, but a nonce that is old, foreign or used: challenge with stale=true."""
+    """A nonce that is old, foreign or used: challenge with stale=true."""
     WRONG = "wrong"
     """Wrong password, unknown user or broken header."""
     MISSING = "missing"
@@ -102,22 +102,29 @@ def _response(
 # --- server -----------------------------------------------------------------------------------------
 
 
-def make_nonce(secret: bytes, now_s: float, salt: str) -> str:
-    """Return a nonce that says when it was made; salt (hex, from the Random port) makes it unique."""
+def make_nonce(secret: bytes, now_s: float, salt: str, owner: str = "") -> str:
+    """Return a nonce that says when it was made; salt (hex, from the Random port) makes it unique.
+
+    owner is whom it is for, an address for example: nobody else can use it.
+    """
     stamp = f"{int(now_s):x}-{salt}"
-    return f"{stamp}-{_sign(secret, stamp)}"
+    return f"{stamp}-{_sign(secret, stamp, owner)}"
 
 
-def nonce_time(secret: bytes, nonce: str) -> int | None:
-    """Return when we made a nonce, in seconds, or None if we did not."""
+def nonce_time(secret: bytes, nonce: str, owner: str = "") -> int | None:
+    """Return when we made a nonce for this owner, in seconds, or None if we did not."""
     stamp, _, signature = nonce.rpartition("-")
-    if not nonce.isascii() or not hmac.compare_digest(signature, _sign(secret, stamp)):
+    if not nonce.isascii() or not hmac.compare_digest(signature, _sign(secret, stamp, owner)):
         return None
-    return int(stamp.partition("-")[0], 16)
+    return _stamped(nonce)
 
 
-def _sign(secret: bytes, stamp: str) -> str:
-    return hmac.new(secret, stamp.encode(), hashlib.sha256).hexdigest()[:32]
+def _stamped(nonce: str) -> int:
+    return int(nonce.partition("-")[0], 16)
+
+
+def _sign(secret: bytes, stamp: str, owner: str) -> str:
+    return hmac.digest(secret, f"{owner} {stamp}".encode(), "sha256").hex()[:32]
 
 
 class DigestServer:
@@ -136,27 +143,46 @@ class DigestServer:
         *,
         now_s: float,
         salt: str,
+        owner: str = "",
         stale: bool = False,
         algorithms: Sequence[str] = SERVER_ALGORITHMS,
     ) -> list[str]:
-        """Return the values of WWW-Authenticate or Proxy-Authenticate, one header line each."""
-        nonce = make_nonce(self._secret, now_s, salt)
+        """Return the values of WWW-Authenticate or Proxy-Authenticate, one header line each.
+
+        owner is who may use the nonce; verify() must be told the same.
+        """
+        nonce = make_nonce(self._secret, now_s, salt, owner)
         tail = ", stale=true" if stale else ""
         return [
             f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={name}, qop="auth"{tail}'
             for name in algorithms
         ]
 
+    def is_answer(self, authorization: Iterable[str], *, realm: str, owner: str, now_s: float) -> bool:
+        """Tell whether credentials for a realm use a nonce that this owner got lately; nothing is kept."""
+        params = _find_credentials(authorization, realm)
+        return params is not None and self._is_fresh(params.get("nonce", ""), owner, now_s)
+
     def verify(
-        self, method: str, authorization: Iterable[str], lookup: Lookup, *, realm: str, now_s: float
+        self,
+        method: str,
+        authorization: Iterable[str],
+        lookup: Lookup,
+        *,
+        realm: str,
+        now_s: float,
+        owner: str = "",
     ) -> tuple[Verdict, str]:
         """Judge the lines of Authorization; return the verdict and the username as the client wrote it.
 
+        The nonce comes first: with another's or an old one nobody learns whether a password is right.
         The digest's uri is not compared with the Request-URI: proxies rewrite that (RFC 3261 22.4).
         """
         params = _find_credentials(authorization, realm)
         if params is None:
             return Verdict.MISSING, ""
+        if not self._is_fresh(params.get("nonce", ""), owner, now_s):
+            return Verdict.STALE, params.get("username", "")
         username = params.get("username", "")
         algorithm = params.get("algorithm", "MD5").upper()
         if not _is_complete(params) or algorithm not in SERVER_ALGORITHMS:
@@ -168,14 +194,14 @@ class DigestServer:
         count = int(params["nc"], 16) if "qop" in params else 1
         return (Verdict.OK if self._use(params["nonce"], count) else Verdict.STALE), username
 
-    def _use(self, nonce: str, count: int, now_s: float) -> bool:
-        """Mark a nonce count as used; return False if it was, or if the nonce is old or not ours."""
-        made_at = nonce_time(self._secret, nonce)
-        if made_at is None or not -1.0 <= now_s - made_at <= NONCE_LIFETIME_S:
-            return False
+    def _is_fresh(self, nonce: str, owner: str, now_s: float) -> bool:
+        made_at = nonce_time(self._secret, nonce, owner)
+        return made_at is not None and -1.0 <= now_s - made_at <= NONCE_LIFETIME_S
+
+    def _use(self, nonce: str, count: int) -> bool:
+        """Mark the count of a nonce of ours as used; return False if it was."""
         if nonce not in self._used:
-        The nonce comes first: with another's or an old one nobody learns whether a password is right.
-            if made_at <= self._forgotten_until:
+            if _stamped(nonce) <= self._forgotten_until:
                 return False
             self._make_room()
         highest, bits = self._used.get(nonce, (0, 0))
@@ -194,7 +220,7 @@ class DigestServer:
         while len(self._used) >= MAX_NONCES:
             oldest = next(iter(self._used))
             del self._used[oldest]
-            self._forgotten_until = max(self._forgotten_until, nonce_time(self._secret, oldest) or 0)
+            self._forgotten_until = max(self._forgotten_until, _stamped(oldest))
 
 
 def _find_credentials(authorization: Iterable[str], realm: str) -> dict[str, str] | None:
@@ -250,6 +276,19 @@ def choose_challenge(values: Iterable[str], *, realm: str = "") -> Challenge | N
     return max(fitting, key=lambda challenge: _STRENGTH[challenge.algorithm], default=None)
 
 
+def strongest_by_realm(values: Iterable[str], *, realm: str = "") -> list[Challenge]:
+    """Return the strongest challenge of each realm, in the order they were named; realm "" takes any."""
+    best: dict[str, Challenge] = {}
+    for value in values:
+        challenge = _parse_challenge(value)
+        if challenge is None or realm not in ("", challenge.realm):
+            continue
+        known = best.get(challenge.realm)
+        if known is None or _STRENGTH[challenge.algorithm] > _STRENGTH[known.algorithm]:
+            best[challenge.realm] = challenge
+    return list(best.values())
+
+
 def _parse_challenge(value: str) -> Challenge | None:
     try:
         credentials = Credentials.parse(value, "WWW-Authenticate")
@@ -276,19 +315,6 @@ def _parse_challenge(value: str) -> Challenge | None:
 
 
 def answer_challenge(
-def strongest_by_realm(values: Iterable[str], *, realm: str = "") -> list[Challenge]:
-    """Return the strongest challenge of each realm, in the order they were named; realm "" takes any."""
-    best: dict[str, Challenge] = {}
-    for value in values:
-        challenge = _parse_challenge(value)
-        if challenge is None or realm not in ("", challenge.realm):
-            continue
-        known = best.get(challenge.realm)
-        if known is None or _STRENGTH[challenge.algorithm] > _STRENGTH[known.algorithm]:
-            best[challenge.realm] = challenge
-    return list(best.values())
-
-
     challenge: Challenge | Iterable[str],
     username: str,
     password: str,

@@ -13,6 +13,7 @@ from .core_state import CoreState
 from .dialogs import Dialog, DialogState, contact_of
 from .events import AckReceived, Cancelled, DialogEndReason, RequestReceived
 from .flows import Flow
+from .gate import Gate, OpenGate
 from .message import Request, Response, response_to, serialize
 from .server_offers import ServerOffers, takes_sessions
 from .session_headers import is_too_short
@@ -29,6 +30,9 @@ SESSION_TIMER: Final = "timer"
 """Option tag of RFC 4028, if session timers are on."""
 RETRY_AFTER_S: Final = 5
 """Said with 503 when full: a call set-up lasts about that long."""
+MAX_AMPLIFICATION: Final = 3
+"""An answer over UDP to whom we do not know has at most so many times the bytes of its request: we are no use
+to who forges the address of a victim. A phone sends 300 bytes and more, a challenge has 640."""
 _IN_DIALOG_ONLY: Final = frozenset(("BYE", "UPDATE", "PRACK", "INFO"))
 """Methods that mean nothing outside a dialog: 481."""
 
@@ -36,12 +40,16 @@ _IN_DIALOG_ONLY: Final = frozenset(("BYE", "UPDATE", "PRACK", "INFO"))
 class ServerSide:
     """Receives requests, answers those the caller need not see, and hands up the rest."""
 
-    __slots__ = ("_client", "_core", "_handlers", "_offers", "_supported")
+    __slots__ = ("_abilities", "_client", "_core", "_handlers", "_offers", "_supported", "gate", "size")
 
     def __init__(self, core: CoreState, client: ClientSide) -> None:
         self._core = core
         self._client = client
         self._offers = ServerOffers(core, self)
+        self.gate: Gate = OpenGate()
+        self.size = 0
+        """Bytes of the message that is being looked at, as they came."""
+        self._abilities: HeaderLines = (("Allow", core.allow), ("Accept", "application/sdp"))
         has_timers = core.config.session_expires_s > 0
         self._supported = SUPPORTED | {SESSION_TIMER} if has_timers else SUPPORTED
         self._handlers: dict[str, Callable[[ServerTransaction, Dialog | None, float], None]] = {
@@ -68,7 +76,8 @@ class ServerSide:
             return
         fault = request_fault(request, supported=self._supported)
         if fault is not None:
-            self.refuse(request, source, fault.status, unsupported_options(request, self._supported))
+            if self.gate.answers_fault(request, source, now):
+                self.refuse(request, source, fault.status, unsupported_options(request, self._supported))
         elif method == "CANCEL":
             self._on_cancel(request, source, now)
         elif request.to_tag:
@@ -82,17 +91,31 @@ class ServerSide:
         """Answer without a transaction; repeats are answered again. Never answers an ACK."""
         if request.method == "ACK":
             return
-        response = response_to(request, status, to_tag=self._core.new_tag())
         if status == 420:
-            response.headers.add("Unsupported", ", ".join(unsupported))
+            headers = (*headers, ("Unsupported", ", ".join(unsupported)))
+        self._answer_once(request, source, status, headers)
+        self._core.statistics["requests_refused"] += 1
+
+    def _answer_once(self, request: Request, source: Flow, status: int, headers: HeaderLines) -> None:
+        """Answer and keep nothing (8.2.7)."""
+        response = response_to(request, status, to_tag=self._core.new_tag())
         for name, value in headers:
             response.headers.add(name, value)
-        self._core.layer.transmit(serialize(response), reply_flow(request.via, source))
-        self._core.statistics["requests_refused"] += 1
+        data = serialize(response)
+        if not source.is_reliable and len(data) > MAX_AMPLIFICATION * self.size:
+            self._core.statistics["answers_too_large"] += 1
+            return
+        self._core.layer.transmit(data, reply_flow(request.via, source))
 
     def _receive_new(self, request: Request, source: Flow, now: float) -> None:
         layer, config = self._core.layer, self._core.config
-        if request.method not in config.allow:
+        turned_away = self.gate.judge(request, source, now)
+        if turned_away is not None:
+            if turned_away.status:
+                self.refuse(request, source, turned_away.status, [], turned_away.headers)
+        elif request.method == "OPTIONS":  # a probe: the same for everybody and everything (11.2)
+            self._answer_once(request, source, 200, (*self._abilities, ("Server", config.user_agent)))
+        elif request.method not in config.allow:
             self.refuse(request, source, 405, [], (("Allow", self._core.allow),))
         elif request.method in _IN_DIALOG_ONLY:
             self.refuse(request, source, 481, [])
@@ -167,9 +190,7 @@ class ServerSide:
         # ENDING: our own BYE crossed it, and its end is the end.
 
     def _on_options(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
-        self.respond(
-            transaction, 200, headers=(("Allow", self._core.allow), ("Accept", "application/sdp")), now=now
-        )
+        self.respond(transaction, 200, headers=self._abilities, now=now)
 
     def _on_cancel(self, request: Request, source: Flow, now: float) -> None:
         invite = self._core.layer.find_server(request, "INVITE")

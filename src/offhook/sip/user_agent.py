@@ -17,6 +17,7 @@ from .dialogs import Dialog
 from .errors import RemoteMalformed
 from .events import InviteProgress, SipEvent
 from .flows import Flow
+from .gate import Gate
 from .message import Request, Response, parse_message
 from .records import DialogRecord, InviteRecord
 from .server_side import ServerSide
@@ -44,6 +45,7 @@ class UserAgentCore:
         """Take one message: a datagram, or what StreamFramer has cut from a stream."""
         statistics = self._state.statistics
         statistics["messages_received"] += 1
+        self._server.size = len(data)
         try:
             message = parse_message(data)
             if isinstance(message, Request):
@@ -52,7 +54,7 @@ class UserAgentCore:
                 self._receive_response(message, now)
         except RemoteMalformed as fault:
             statistics["messages_malformed"] += 1
-            self._answer_malformed(fault, source)
+            self._answer_malformed(fault, source, now)
 
     def _receive_response(self, response: Response, now: float) -> None:
         # Read all that will be needed first: a transaction must not take half of a garbled answer.
@@ -65,14 +67,18 @@ class UserAgentCore:
         elif not self._state.layer.receive_response(response, vias[0].branch, now):
             self._client.receive_stray(response, now)
 
-    def _answer_malformed(self, fault: RemoteMalformed, source: Flow) -> None:
+    def _answer_malformed(self, fault: RemoteMalformed, source: Flow, now: float) -> None:
         """Answer what was wrong with a request, if it says where to."""
-        if fault.request is None:
+        if fault.request is None or not self._server.gate.answers_fault(fault.request, source, now):
             return
         try:
             self._server.refuse(fault.request, source, fault.status, [])
         except RemoteMalformed:
             return  # not even the Via can be read
+
+    def guard(self, gate: Gate) -> None:
+        """Ask gate about each new request from now on."""
+        self._server.gate = gate
 
     def advertise_port(self, port: int) -> None:
         """Put the port the system chose in place of port 0 (the shell calls it when it has bound)."""

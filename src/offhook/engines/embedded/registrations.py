@@ -1,11 +1,6 @@
-"""Registrations: digest, the registrar, and the store that keeps bindings over a restart.
-
-The same answer and the same work for an unknown user as for a wrong password: nobody can learn here which
-extensions exist.
-"""
+"""Registrations: login, the registrar, and the store that keeps bindings over a restart."""
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -13,10 +8,10 @@ import msgspec
 import structlog
 
 from offhook.app.ports import Bindings, Registration, StoredBinding
-from offhook.app.sip_credentials import SipCredentials, SipIdentity
-from offhook.kernel import Clock, Random
+from offhook.app.sip_credentials import SipIdentity
+from offhook.kernel import Clock
 from offhook.sip.bindings import Binding
-from offhook.sip.digest import DigestServer, Verdict, hash_credentials
+from offhook.sip.digest import Verdict
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import RequestReceived
 from offhook.sip.flows import Flow
@@ -26,9 +21,10 @@ from offhook.sip.transactions import ServerTransaction
 from offhook.sip.uri import SipUri
 from offhook.sip.user_agent import UserAgentCore
 
+from .logins import REGISTRAR, SipLogins
+
 _log = structlog.get_logger("offhook.registrar")
 
-NONCE_SALT_HEX: Final = 16
 EXPIRY_SWEEP_S: Final = 1.0
 PENDING_MAX: Final = 1_000
 """REGISTERs whose user is being looked up; more are told to come again."""
@@ -40,22 +36,15 @@ class RegistrationService:
     def __init__(
         self,
         core: UserAgentCore,
-        credentials: SipCredentials,
+        logins: SipLogins,
         stored: Bindings,
         *,
         clock: Clock,
-        random: Random,
-        secret: str,
-        algorithms: Sequence[str] = ("MD5", "SHA-256"),
     ) -> None:
-        """algorithms are offered in this order, one challenge each."""
         self._core = core
-        self._algorithms = tuple(algorithms)
-        self._credentials = credentials
+        self._logins = logins
         self._stored = stored
         self._clock = clock
-        self._random = random
-        self._digest = DigestServer(f"sip digest {secret}".encode())
         self._registrar = Registrar()
         self._by_realm: dict[str, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,6 +60,9 @@ class RegistrationService:
         # a connection did not survive the restart: such phones register again as they notice
         self._registrar.restore([one for one in bindings if one.transport == "udp"])
         self._index(bindings)
+        for binding in bindings:
+            username, _, realm = binding.aor.removeprefix("sip:").rpartition("@")
+            self._logins.note_known(binding.received_host, username, realm)
         if stored:
             _log.info("registrations restored", contacts=len(self._registrar))
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="registration expiry")
@@ -125,44 +117,26 @@ class RegistrationService:
     async def _answer(self, transaction: ServerTransaction, request: Request) -> None:
         try:
             uri = SipUri.parse(request.to.uri, "To")
-            realm, username = uri.host.lower(), (uri.user or "").lower()
-            identity = await self._credentials.find(realm, username) if username else None
-            self._judge(transaction, request, identity, realm)
+            await self._log_in(transaction, request, uri.host.lower(), (uri.user or "").lower())
         except RemoteMalformed:
             self._respond(transaction, 400)
         self.flush()
 
-    def _judge(
-        self, transaction: ServerTransaction, request: Request, identity: SipIdentity | None, realm: str
+    async def _log_in(
+        self, transaction: ServerTransaction, request: Request, realm: str, username: str
     ) -> None:
-        verdict, username = self._digest.verify(
-            "REGISTER",
-            request.headers.get_all("Authorization"),
-            lambda user, algorithm: _ha1(identity, user, algorithm, realm),
-            realm=realm,
-            now_s=self._clock.epoch(),
-        )
-        if verdict is Verdict.OK:
-            assert identity is not None
-            self._register(transaction, request, identity)
-        elif verdict is Verdict.WRONG:
-            _log.warning(
-                "registration refused", username=username[:64], realm=realm, peer=transaction.flow.remote[0]
-            )
-            self._respond(transaction, 403)
+        source = transaction.source
+        login = await self._logins.verify(request, source, realm, username, REGISTRAR)
+        if login.identity is not None:
+            self._register(transaction, request, login.identity)
+        elif login.verdict is Verdict.WRONG:
+            self._logins.answer_later(login.answer_after_s, lambda: self._refuse(transaction))
         else:
-            user_agent = request.headers.get("User-Agent") or ""
-            self._challenge(transaction, realm, user_agent, stale=verdict is Verdict.STALE)
+            self._respond(transaction, 401, *self._logins.challenge(request, source, realm, REGISTRAR))
 
-    def _challenge(self, transaction: ServerTransaction, realm: str, user_agent: str, *, stale: bool) -> None:
-        values = self._digest.challenges(
-            realm,
-            now_s=self._clock.epoch(),
-            salt=self._random.hex(NONCE_SALT_HEX),
-            stale=stale,
-            algorithms=("MD5",) if _takes_only_md5(user_agent) else self._algorithms,
-        )
-        self._respond(transaction, 401, *(("WWW-Authenticate", value) for value in values))
+    def _refuse(self, transaction: ServerTransaction) -> None:
+        self._respond(transaction, 403)
+        self.flush()
 
     def _register(self, transaction: ServerTransaction, request: Request, identity: SipIdentity) -> None:
         aor = f"sip:{identity.username.lower()}@{identity.realm}"
@@ -199,21 +173,6 @@ class RegistrationService:
         while True:
             await asyncio.sleep(EXPIRY_SWEEP_S)
             self._forget(self._registrar.expire(self._clock.epoch()))
-
-
-_is_old_baresip: Final = re.compile(r"baresip v[01]\.").match
-
-
-def _takes_only_md5(user_agent: str) -> bool:
-    """Tell whether a phone gives up when any other algorithm is offered beside MD5 (seen: baresip 1.0)."""
-    return _is_old_baresip(user_agent) is not None
-
-
-def _ha1(identity: SipIdentity | None, user: str, algorithm: str, realm: str) -> str | None:
-    """Return the hash to compare with; an unknown user costs as much as a known one."""
-    password = identity.password if identity else "nobody"
-    ha1 = hash_credentials(algorithm, user, realm, password)
-    return ha1 if identity is not None and user.lower() == identity.username.lower() else None
 
 
 def _stored(binding: Binding) -> StoredBinding:

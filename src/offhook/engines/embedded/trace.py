@@ -87,6 +87,10 @@ class SipTrace:
         if len(self._legs) > LEGS_MAX:
             self._legs.popitem(last=False)
 
+    def follows(self, data: bytes) -> bool:
+        """Tell whether a message belongs to a leg that is remembered: one that lives, or ended lately."""
+        return _call_id(data) in self._legs
+
     def note(self, data: bytes, flow: Flow, at: float, *, outgoing: bool) -> None:
         """Take one message off or onto the wire; at is Unix seconds."""
         leg = self._legs.get(_call_id(data))

@@ -16,7 +16,6 @@ from offhook.sip.flows import WEBSOCKETS, Flow, TlsPeer, datagram_address
 from offhook.sip.user_agent import UserAgentCore
 
 from .own_addresses import OwnAddresses
-from .rate_limit import AddressRateLimit
 from .tcp_connections import TcpConnections
 from .tls_contexts import TlsContexts
 from .udp_sockets import UdpSocket, bind_both, bind_listener
@@ -25,6 +24,8 @@ from .ws_connections import WsConnections
 _log = structlog.get_logger("offhook.sip")
 
 Address = tuple[str, int]
+Admission = Callable[[bytes, Flow, float], bool]
+"""Asked about each message as it came, with its flow and monotonic time."""
 Trace = Callable[[str, bytes, Flow, float], None]
 """Called with "in" or "out", the message, its flow, and monotonic time."""
 
@@ -47,15 +48,15 @@ class SipEndpoint:
         tls_port: int = NO_TLS_PORT,
         addresses: OwnAddresses | None = None,
         on_flow_lost: Callable[[Flow], None] | None = None,
-        rate_per_address: float = 0.0,
+        admits: Admission | None = None,
         trace: Trace | None = None,
     ) -> None:
         """Prepare; nothing is opened before start().
 
         port 0 takes a free one, the same for UDP and TCP and for each host. tls without a tls_port can only
-        open connections. addresses is told the ports. rate_per_address bounds the messages per second from
-        one address, with a burst of as many (0 = off). on_event is called from the loop; so is on_flow_lost,
-        for a connection that is gone (its bindings are, too).
+        open connections. addresses is told the ports. admits tells whether a message is looked at; None
+        admits all. on_event is called from the loop; so is on_flow_lost, for a connection that is gone (its
+        bindings are, too).
         """
         self.core = core
         self.on_event = on_event
@@ -66,7 +67,7 @@ class SipEndpoint:
         self._port = port
         self._tls_port = tls_port
         self._addresses = addresses or OwnAddresses(self._hosts)
-        self._limit = AddressRateLimit(rate_per_address)
+        self._admits = admits
         self._udp: dict[str, UdpSocket] = {}
         self._tcp = TcpConnections(on_message=self._receive, on_lost=self._flow_failed)
         self._tls = (
@@ -208,7 +209,7 @@ class SipEndpoint:
         self.flush()
 
     def _take(self, data: bytes, flow: Flow, now: float) -> None:
-        if not self._limit.admits(flow.remote[0], now):
+        if self._admits is not None and not self._admits(data, flow, now):
             return
         if self.trace is not None:
             self.trace("in", data, flow, now)
