@@ -7,7 +7,6 @@ final entry (stored with its history item and CDRs in one transaction, retried w
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from itertools import islice
 from typing import Any, Final
 
 import structlog
@@ -19,6 +18,7 @@ from offhook.calls.commands import (
     EngineCommand,
     StartTimer,
     StopTimer,
+    TakeLeg,
 )
 from offhook.calls.events import (
     CallEnded,
@@ -264,6 +264,10 @@ class CallService:
         """Return what an account's calls take of its limits, those that are being stored too."""
         return self._by_account.usage(account_id)
 
+    def dialled_out(self, account_id: str, device_id: str = "") -> int:
+        """Return how many live calls phones of the account have dialled to outside; one phone's, if named."""
+        return self._by_account.dialled_out(account_id, device_id)
+
     def interaction_of(self, account_id: str, call_id: str) -> str | None:
         """Return the interaction id of a live call, by its own id or that of one of its legs."""
         live = self._calls.get(call_id) or self._by_leg.get(call_id)
@@ -328,7 +332,7 @@ class CallService:
                 if timer is not None:
                     timer.cancel()
             elif isinstance(output, EngineCommand):
-                if isinstance(output, DialLeg | EndLostLeg):
+                if isinstance(output, DialLeg | TakeLeg | EndLostLeg):
                     self._by_leg[output.endpoint.leg_id] = live
                 self._engine.perform(output)
             elif isinstance(output, CallEnded):
@@ -428,4 +432,5 @@ class CallService:
         """Execute the end of a call that the process before left open."""
         self._calls[live.call_id] = live
         self._by_account.add(live.call.plan)
+        self._engine.open_call(live.call.plan)
         self._carry_out(live, live.call.recover(dialogs, at), at)

@@ -1,13 +1,13 @@
 """Counters of a node, for Prometheus. Labels are bound once: a call costs two increments."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from offhook.calls.model import Outcome
 
-from .ports import CallView
+from .ports import CallView, WorkerLoad
 
 _TALK_BUCKETS_S = (1, 5, 15, 60, 300, 900, 3600)
 _SETUP_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
@@ -57,6 +57,33 @@ class CallMetrics:
         registered = Gauge("offhook_registrations", "Contacts registered now.", registry=self.registry)
         registered.set_function(registrations)
         self.registry.register(_SipCounters(sip))
+
+    def watch_workers(self, workers: Callable[[], Iterable[WorkerLoad]]) -> None:
+        """Read these too. Call it once, where there are workers."""
+        self.registry.register(_WorkerMetrics(workers))
+
+
+class _WorkerMetrics:
+    """What each engine process has to do."""
+
+    def __init__(self, workers: Callable[[], Iterable[WorkerLoad]]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families that Prometheus scrapes."""
+        up = GaugeMetricFamily(
+            "offhook_worker_up", "Whether an engine process takes calls.", labels=["worker"]
+        )
+        calls = GaugeMetricFamily("offhook_worker_calls", "Calls an engine process holds.", labels=["worker"])
+        cpu = CounterMetricFamily(
+            "offhook_worker_cpu_seconds", "CPU time of it until now.", labels=["worker"]
+        )
+        for worker in self._workers():
+            labels = [str(worker.number)]
+            up.add_metric(labels, float(worker.is_up))
+            calls.add_metric(labels, worker.calls)
+            cpu.add_metric(labels, worker.cpu_s)
+        yield from (up, calls, cpu)
 
 
 class _SipCounters:

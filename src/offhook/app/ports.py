@@ -62,8 +62,6 @@ __all__ = [
     "LiveCall",
     "Mark",
     "Page",
-    "PhoneNotice",
-    "PhoneNotices",
     "Registration",
     "Registrations",
     "RevokedTokens",
@@ -75,6 +73,7 @@ __all__ = [
     "TimeRange",
     "Timers",
     "TraceLine",
+    "WorkerLoad",
 ]
 
 
@@ -105,7 +104,7 @@ class Engine(Protocol):
         ...
 
     def open_call(self, plan: CallPlan) -> None:
-        """Make room for a call; comes before its first command, but for EndLostLeg. `close_call` follows."""
+        """Make room for a call; comes before its first command, after a crash too. `close_call` follows."""
         ...
 
     def close_call(self, call_id: str) -> None:
@@ -127,6 +126,18 @@ class Engine(Protocol):
     async def stop(self) -> None:
         """End what is left within a few seconds and close."""
         ...
+
+
+class WorkerLoad(msgspec.Struct, frozen=True):
+    """What one engine process has to do."""
+
+    number: int
+    """From 1."""
+    is_up: bool
+    calls: int
+    """That it holds now."""
+    cpu_s: float
+    """Of its process until now."""
 
 
 class Timers(Protocol):
@@ -211,10 +222,6 @@ class Calls(Protocol):
         """Return the live calls of an account, oldest first."""
         ...
 
-    def live_anywhere(self, limit: int) -> Sequence[CallView]:
-        """Return live calls of all accounts, oldest first, at most `limit`."""
-        ...
-
     def usage(self, account_id: str) -> AccountUsage:
         """Return what an account's calls take of its limits."""
         ...
@@ -257,27 +264,6 @@ class Registrations(Protocol):
         """Return the live registrations of an account's realm."""
         ...
 
-    def count(self) -> int:
-        """Return how many contacts are registered, in all realms."""
-        ...
-
     def remove(self, realm: str, username: str | None = None) -> int:
         """Forget the contacts of one username, or of all; return how many."""
-        ...
-
-
-class PhoneNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a phone is told outside calls."""
-
-    event: str
-    """SIP event package with its parameters: `check-sync;reboot=true`. No line breaks."""
-    content_type: str = ""
-    body: bytes = b""
-
-
-class PhoneNotices(Protocol):
-    """Tells registered phones something."""
-
-    def notify(self, aor: str, notice: PhoneNotice) -> int:
-        """Begin to send it to each contact of `sip:user@realm`; return how many there are. Never raises."""
         ...

@@ -76,7 +76,7 @@ class SipParts:
                     "tcp": (self._host, settings.sip_port),
                 },
                 find_address=self._addresses.of_flow,
-                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER"),
+                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "REFER"),
                 contact_user="offhook",
             ),
             random,

@@ -37,9 +37,9 @@ from offhook.app.webhook_service import WebhookService
 from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.inbound import InboundRequests
+from offhook.engines.embedded.logins import SipLogins
 from offhook.engines.embedded.media_library import is_known
 from offhook.engines.embedded.notices import Notices
-from offhook.engines.embedded.logins import SipLogins
 from offhook.engines.embedded.password_guard import PasswordGuard
 from offhook.engines.embedded.registrations import RegistrationService
 from offhook.engines.embedded.transports import SipEndpoint
@@ -129,6 +129,8 @@ class Node:
         metrics.watch(
             live_calls=self.calls.count, registrations=registrations.count, sip=endpoint.core.statistics
         )
+        if self.workers is not None:
+            metrics.watch_workers(self.workers.load)
         planning = Planning(
             documents=store.documents,
             registrations=registrations.bindings,

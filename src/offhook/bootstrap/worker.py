@@ -23,6 +23,8 @@ from .engine import SipParts
 def build(begin: Begin) -> tuple[EmbeddedEngine, Callable[[], tuple[str, int]]]:
     """Return the engine of a worker, and what tells its SIP address once it is started. Raises OSError."""
     settings = msgspec.json.decode(begin.settings, type=Settings)
+    if begin.sip_port:
+        settings = msgspec.structs.replace(settings, sip_port=begin.sip_port)
     configure_logs(settings.log_level)
     clock = SystemClock()
     parts = SipParts(settings, clock, SystemRandom(), number=begin.number)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,14 +38,22 @@ def main() -> None:
 
 
 @app.command
-def serve(*, config: ConfigFile = None) -> None:
+def serve(
+    *,
+    config: ConfigFile = None,
+    workers: Annotated[
+        int | None,
+        Parameter(help="Processes that hold calls, one per core; the setting `workers` otherwise, or 1."),
+    ] = None,
+) -> None:
     """Run the server until SIGTERM or Ctrl-C; then finish live calls and exit.
 
     The first start makes the master account and prints its id and API key, once.
     """
     from .serve import run_server
 
-    sys.exit(run_server(_settings(config)))
+    more = {} if workers is None else {"OFFHOOK_WORKERS": str(workers)}
+    sys.exit(run_server(_settings(config, more)))
 
 
 @config.command(name="check")
@@ -137,9 +146,10 @@ def demo(
     sys.exit(run_demo(keep_running=keep))
 
 
-def _settings(path: Path | None) -> Settings:
+def _settings(path: Path | None, options: Mapping[str, str] | None = None) -> Settings:
+    """Return the effective settings; options of the command win over everything."""
     named = os.environ.get(CONFIG_VARIABLE)
-    return load_settings(path or (Path(named) if named else None), os.environ)
+    return load_settings(path or (Path(named) if named else None), {**os.environ, **(options or {})})
 
 
 def _toml(value: object) -> str:

@@ -9,7 +9,7 @@ import structlog
 import uvloop
 
 from offhook.bootstrap import Node, build_node
-from offhook.engines.embedded.relay import MediaError
+from offhook.kernel import OffhookError
 from offhook.logs import configure_logs
 from offhook.settings import Settings
 
@@ -27,7 +27,7 @@ async def _serve(settings: Settings) -> int:
     node = build_node(settings)
     try:
         await node.start()
-    except (OSError, MediaError) as error:
+    except (OSError, OffhookError) as error:
         print(f"offhook: cannot start: {error}", file=sys.stderr)
         await node.stop()
         return 1
@@ -55,6 +55,8 @@ def _announce(node: Node, settings: Settings) -> None:
     print(f"API             {'https' if settings.http_tls_cert else 'http'}://{host}:{port}/v2/")
     tls = f", TLS on {settings.sip_tls_port}" if settings.sip_tls_port else ""
     print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP{tls})", flush=True)
+    for host in node.workers.hosts if node.workers is not None else ():
+        print(f"SIP worker {host.number:<4} {host.sip_address[0]}:{host.sip_address[1]}", flush=True)
 
 
 def _signals_to_stop() -> asyncio.Semaphore:

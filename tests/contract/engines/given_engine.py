@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from offhook.sip.events import SipEvent
 from offhook.sip.user_agent import UserAgentCore
 from offhook.system import SystemClock, SystemRandom
 from tests.e2e.harness.ports import free_block, give_back
+from tests.unit.calls.calls_language import two_party_plan
 
 HOST: Final = "127.0.0.1"
 MEDIA_PORTS: Final = 64
@@ -80,6 +81,7 @@ class Legs:
     def __init__(self, engine: Engine, reports: Reports) -> None:
         self.engine = engine
         self.reports = reports
+        engine.open_call(two_party_plan(call_id=CALL_ID))
 
     def dial(self, leg_id: str, uri: str, *, after: str = "", media: MediaMode = MediaMode.PROCESS) -> None:
         self.engine.perform(DialLeg(CALL_ID, endpoint_of(leg_id, uri), media, after))
@@ -132,19 +134,27 @@ def build_embedded(
     return engine, endpoint, relay
 
 
+def confirming(engine: Engine, reports: Reports) -> Callable[[LegEvent], None]:
+    """Return what takes the reports of an engine, with a journal that has every answer at once."""
+
+    def report(event: LegEvent) -> None:
+        reports(event)
+        if isinstance(event, LegAnswered):
+            engine.perform(ConfirmLeg(event.leg_id))
+
+    return report
+
+
+GivenLegs = Callable[..., AbstractAsyncContextManager[Legs]]
+
+
 @asynccontextmanager
-async def given_legs(folder: Path, port: int = 0) -> AsyncIterator[Legs]:
-    """Run an engine, with a journal that has every answer at once; afterwards no leg may be left in it."""
+async def given_embedded_legs(folder: Path, port: int = 0) -> AsyncIterator[Legs]:
+    """Run an engine, the journal has every answer at once; afterwards no leg may be left in it."""
     with given_media_ports() as media:
         engine, endpoint, relay = build_embedded(folder, media, port)
         reports = Reports()
-
-        def report(event: LegEvent) -> None:
-            reports(event)
-            if isinstance(event, LegAnswered):
-                engine.perform(ConfirmLeg(event.leg_id))
-
-        await engine.start(report)
+        await engine.start(confirming(engine, reports))
         try:
             yield Legs(engine, reports)
             assert engine.count() == 0, "a leg is left"

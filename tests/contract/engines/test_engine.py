@@ -12,7 +12,7 @@ from offhook.calls.events import LegAnswered, LegEnded, LegRinging, LegsJoined
 from offhook.phone import Answering
 from tests.e2e.harness.ports import free_port
 
-from .given_engine import HOST, given_dead_engine, given_legs, given_phone, until
+from .given_engine import HOST, GivenLegs, given_dead_engine, given_phone, until
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,9 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 30))
 
 
-def test_two_answered_legs_hear_ringback_then_each_other_and_end(tmp_path: Path) -> None:
+def test_two_answered_legs_hear_ringback_then_each_other_and_end(
+    tmp_path: Path, given_legs: GivenLegs
+) -> None:
     async def scenario() -> None:
         async with (
             given_legs(tmp_path) as legs,
@@ -51,7 +53,7 @@ def test_two_answered_legs_hear_ringback_then_each_other_and_end(tmp_path: Path)
     [(Answering.BUSY, "USER_BUSY", 486), (Answering.DECLINE, "CALL_REJECTED", 603)],
 )
 def test_a_refusal_is_reported_with_its_cause(
-    tmp_path: Path, answering: Answering, cause: str, code: int
+    tmp_path: Path, given_legs: GivenLegs, answering: Answering, cause: str, code: int
 ) -> None:
     async def scenario() -> None:
         async with given_legs(tmp_path) as legs, given_phone(answering=answering) as (_, uri):
@@ -63,7 +65,7 @@ def test_a_refusal_is_reported_with_its_cause(
     run(scenario())
 
 
-def test_a_ringing_leg_can_be_given_up(tmp_path: Path) -> None:
+def test_a_ringing_leg_can_be_given_up(tmp_path: Path, given_legs: GivenLegs) -> None:
     async def scenario() -> None:
         async with given_legs(tmp_path) as legs, given_phone(answering=Answering.NEVER) as (phone, uri):
             legs.dial("a", uri)
@@ -76,7 +78,9 @@ def test_a_ringing_leg_can_be_given_up(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_a_leg_hung_up_before_anything_was_sent_ends_without_a_packet(tmp_path: Path) -> None:
+def test_a_leg_hung_up_before_anything_was_sent_ends_without_a_packet(
+    tmp_path: Path, given_legs: GivenLegs
+) -> None:
     async def scenario() -> None:
         async with given_legs(tmp_path) as legs, given_phone() as (phone, uri):
             legs.dial("a", uri)
@@ -88,7 +92,9 @@ def test_a_leg_hung_up_before_anything_was_sent_ends_without_a_packet(tmp_path: 
 
 
 @pytest.mark.parametrize("delay_ms", range(0, 30, 3))
-def test_an_answer_that_crosses_the_hang_up_ends_clean(tmp_path: Path, delay_ms: int) -> None:
+def test_an_answer_that_crosses_the_hang_up_ends_clean(
+    tmp_path: Path, given_legs: GivenLegs, delay_ms: int
+) -> None:
     async def scenario() -> None:
         async with given_legs(tmp_path) as legs, given_phone(answer_after_s=0.015) as (phone, uri):
             legs.dial("a", uri)
@@ -106,7 +112,9 @@ def test_an_answer_that_crosses_the_hang_up_ends_clean(tmp_path: Path, delay_ms:
 @pytest.mark.parametrize(
     "uri", ["sip:nobody@host.invalid", "tel:+15551234567", f"sip:x@{HOST}:9;transport=tcp"]
 )
-def test_an_endpoint_that_cannot_be_reached_is_out_of_order(tmp_path: Path, uri: str) -> None:
+def test_an_endpoint_that_cannot_be_reached_is_out_of_order(
+    tmp_path: Path, given_legs: GivenLegs, uri: str
+) -> None:
     async def scenario() -> None:
         async with given_legs(tmp_path) as legs:
             legs.dial("a", uri)
@@ -116,7 +124,9 @@ def test_an_endpoint_that_cannot_be_reached_is_out_of_order(tmp_path: Path, uri:
     run(scenario())
 
 
-def test_commands_for_legs_that_are_over_or_unknown_are_harmless(tmp_path: Path) -> None:
+def test_commands_for_legs_that_are_over_or_unknown_are_harmless(
+    tmp_path: Path, given_legs: GivenLegs
+) -> None:
     async def scenario() -> None:
         async with given_legs(tmp_path) as legs, given_phone(answering=Answering.BUSY) as (_, uri):
             legs.hang_up("never dialled")
@@ -159,7 +169,7 @@ def test_an_answer_is_acknowledged_and_hung_up_when_the_journal_has_it(
     ],
 )
 def test_a_successor_hangs_up_what_was_answered(
-    tmp_path: Path, is_confirmed: bool, is_known: bool, transport: str
+    tmp_path: Path, given_legs: GivenLegs, is_confirmed: bool, is_known: bool, transport: str
 ) -> None:
     """The journal has the dialog, or the phone has had no ACK and repeats its 200; never neither."""
 
@@ -182,7 +192,7 @@ def test_a_successor_hangs_up_what_was_answered(
     run(scenario())
 
 
-def test_a_successor_cancels_what_was_ringing(tmp_path: Path) -> None:
+def test_a_successor_cancels_what_was_ringing(tmp_path: Path, given_legs: GivenLegs) -> None:
     async def scenario() -> None:
         async with given_phone(answering=Answering.NEVER) as (phone, uri):
             port = free_port()
@@ -198,7 +208,9 @@ def test_a_successor_cancels_what_was_ringing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dialog", ["", "no dialog at all"])
-def test_a_leg_that_was_never_dialled_ends_without_a_sign_of_it(tmp_path: Path, dialog: str) -> None:
+def test_a_leg_that_was_never_dialled_ends_without_a_sign_of_it(
+    tmp_path: Path, given_legs: GivenLegs, dialog: str
+) -> None:
     async def scenario() -> None:
         async with given_phone() as (phone, uri), given_legs(tmp_path) as successor:
             successor.end_lost("a", uri, dialog)
@@ -210,7 +222,7 @@ def test_a_leg_that_was_never_dialled_ends_without_a_sign_of_it(tmp_path: Path, 
 
 @pytest.mark.parametrize("held", ["a", "b"])
 def test_a_held_party_hears_music_the_other_nothing_and_then_each_other_again(
-    tmp_path: Path, held: str
+    tmp_path: Path, given_legs: GivenLegs, held: str
 ) -> None:
     async def scenario() -> None:
         music = 1_400.0

@@ -6,6 +6,7 @@ import socket
 import sys
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from offhook.kernel import OffhookError
@@ -52,6 +53,10 @@ class WorkerListener(Protocol):
 
     def lost(self, number: int) -> None:
         """Its process is gone, and all its legs with it. Told once for each process that was up."""
+        ...
+
+    def back(self, number: int) -> None:
+        """Another process has taken its place, at the same SIP port. Not told of the first one."""
         ...
 
 
@@ -116,6 +121,7 @@ class WorkerHost:
             try:
                 await self._spawn()
                 delay = RESTART_DELAY_S
+                self._listener.back(self.number)
             except WorkerLost as error:
                 _log.error("engine worker does not start", worker=self.number, reason=error.why)
                 delay = min(2 * delay, RESTART_DELAY_MAX_S)
@@ -137,6 +143,7 @@ class WorkerHost:
         finally:
             self._starting = None
         self.sip_address = (ready.sip_host, ready.sip_port)
+        self.begin = msgspec.structs.replace(self.begin, sip_port=ready.sip_port)
         self.channel = channel
         self._heard_at = loop.time()
         self._watch = loop.call_later(SILENCE_MAX_S, self._check_silence)

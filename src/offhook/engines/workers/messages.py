@@ -15,7 +15,7 @@ from offhook.calls.commands import EngineCommand
 from offhook.calls.events import LegEvent
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
+class Begin(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """First of all: what the engine is built from."""
 
     number: int
@@ -23,7 +23,9 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     settings: bytes
     """The effective settings of this worker, as JSON."""
     secret: str
-    """Of the installation: Call-IDs, tags and branches come from it."""
+    """Of the installation: tags and branches come from it."""
+    sip_port: int = 0
+    """That of the process before, which peers of its legs know; 0: as in the settings."""
 
 
 class Perform(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -33,25 +35,25 @@ class Perform(msgspec.Struct, frozen=True, tag=True, array_like=True):
     command: msgspec.Raw
 
 
-class AskTrace(msgspec.Struct, frozen=True, tag=True):
+class AskTrace(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """Send what was said on a leg; TraceIs follows."""
 
     number: int
     leg_id: str
 
 
-class Finish(msgspec.Struct, frozen=True, tag=True):
+class Finish(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """Hang up what is left and end."""
 
 
-class Ready(msgspec.Struct, frozen=True, tag=True):
+class Ready(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """The engine is up; calls may come."""
 
     sip_host: str
     sip_port: int
 
 
-class CannotBegin(msgspec.Struct, frozen=True, tag=True):
+class CannotBegin(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """The engine cannot come up: a port is taken, the relay does not start. The worker ends."""
 
     reason: str
@@ -66,14 +68,14 @@ class Reported(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """With LegsJoined: the media passes through the relay, so it can be cut and played to."""
 
 
-class TraceIs(msgspec.Struct, frozen=True, tag=True):
+class TraceIs(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """The answer to AskTrace."""
 
     number: int
     lines: tuple[TraceLine, ...]
 
 
-class Load(msgspec.Struct, frozen=True, tag=True):
+class Load(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """Sent every LOAD_INTERVAL_S: a sign of life."""
 
     legs: int

@@ -1,22 +1,25 @@
 """Several engines as one: the node's own, and one in each worker process.
 
-A call lives in one engine, for its media does. New calls go to the workers, the least loaded first; the
-node's own engine keeps those that need its sockets: phones behind a connection or a NAT binding that they
-opened to the node, and callers. Calls of one interaction (`target_call_id`) are placed together.
+A call lives in one engine, for its media does. Which one follows from its plan, so that the node finds it
+again after a crash: the node's own where a call needs its sockets (a phone behind a connection or a NAT
+binding that it opened to the node; a caller), else the worker that its interaction falls to. So calls of one
+interaction (`target_call_id`) are placed together.
 
-When a worker dies, the node's own engine ends the legs it held, at their far ends, as after a crash of the
-whole node: the pool knows their plans and dialogs. The call machine hears one LegEnded for each, cause CRASH.
+When a worker dies, the one that takes its place (and its SIP port, by which far ends know their legs) ends
+what it held, as after a crash of the whole node: the pool knows plans and dialogs. The call machine hears one
+LegEnded for each leg, cause CRASH.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
+from zlib import crc32
 
 import msgspec
 import structlog
 
-from offhook.app.ports import Engine, TraceLine
+from offhook.app.ports import Engine, TraceLine, WorkerLoad
 from offhook.calls import policy
 from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, TakeLeg
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegsJoined
@@ -29,6 +32,9 @@ _log = structlog.get_logger("offhook.workers")
 
 HOME: Final = 0
 """The node's own engine."""
+
+SUCCESSOR_BOUND_S: Final = 10.0
+"""A worker is back within a second. A far end keeps repeating its answer for 32 s (RFC 3261 13.3.1.4)."""
 
 TRACE_BOUND_S: Final = 2.0
 """A worker that does not say what it remembers is taken to remember nothing."""
@@ -43,11 +49,8 @@ class _PlacedLeg(msgspec.Struct):
     dialog: str = ""
     """What it would take to end it without its worker."""
     can_hold: bool = False
-
-
-class _PlacedCall(msgspec.Struct, frozen=True):
-    number: int
-    interaction_id: str
+    is_lost: bool = False
+    """Its worker died, and nobody has taken it up yet."""
 
 
 class WorkerPool:
@@ -58,11 +61,10 @@ class WorkerPool:
         self._home = home
         self.hosts = [WorkerHost(begin, self, program=program) for begin in begins]
         self._by_number = {host.number: host for host in self.hosts}
-        self._calls: dict[str, _PlacedCall] = {}
+        self._calls: dict[str, int] = {}
+        """By call id: the engine that holds it."""
         self._count: Counter[int] = Counter()
         """Calls by engine."""
-        self._interactions: dict[str, int] = {}
-        """Where the last call of a live interaction was placed."""
         self._legs: dict[str, _PlacedLeg] = {}
         self._report: Callable[[LegEvent], None] = lambda event: None
         self._traces: dict[int, asyncio.Future[tuple[TraceLine, ...]]] = {}
@@ -83,26 +85,22 @@ class WorkerPool:
 
     def open_call(self, plan: CallPlan) -> None:
         """Place a call, before its first command."""
-        number = self._place(plan)
-        self._calls[plan.call_id] = _PlacedCall(number, plan.interaction_id)
-        self._interactions[plan.interaction_id] = number
+        number = self._calls[plan.call_id] = self._place(plan)
         self._count[number] += 1
 
     def close_call(self, call_id: str) -> None:
         """Forget a call that is over."""
-        call = self._calls.pop(call_id, None)
-        if call is not None:
-            self._count[call.number] -= 1
-            self._interactions.pop(call.interaction_id, None)
+        number = self._calls.pop(call_id, None)
+        if number is not None:
+            self._count[number] -= 1
 
     def perform(self, command: EngineCommand) -> None:
         """Pass a command on to the engine that holds the leg."""
-        if isinstance(command, DialLeg | TakeLeg):
+        if isinstance(command, DialLeg | TakeLeg | EndLostLeg):
             self._begin_leg(command)
-        elif isinstance(command, EndLostLeg):
-            self._home.perform(command)
-        else:
-            leg = self._legs.get(_leg_id_of(command))
+            return
+        leg = self._legs.get(_leg_id_of(command))
+        if leg is None or not leg.is_lost:  # a lost one is about to be ended anyhow
             self._send(leg.number if leg is not None else HOME, command)
 
     def can_hold(self, leg_id: str) -> bool:
@@ -118,27 +116,31 @@ class WorkerPool:
         found = await asyncio.gather(self._home.trace(leg_id), *asked)
         return max(found, key=len)
 
-    def live_calls(self) -> dict[int, int]:
-        """Return how many calls each engine holds, by number (for metrics)."""
-        return {number: self._count[number] for number in (HOME, *self._by_number)}
+    def count(self) -> int:
+        """Return how many legs the engines hold (for leak tests)."""
+        return len(self._legs)
+
+    def load(self) -> list[WorkerLoad]:
+        """Return what each worker has to do (for metrics)."""
+        return [
+            WorkerLoad(host.number, host.channel is not None, self._count[host.number], host.load.cpu_s)
+            for host in self.hosts
+        ]
 
     # --- placing ------------------------------------------------------------------------------------
 
     def _place(self, plan: CallPlan) -> int:
         if _needs_home(plan):
             return HOME
-        together = self._interactions.get(plan.interaction_id)
-        if together is not None and self._is_up(together):
-            return together
-        up = [host.number for host in self.hosts if host.channel is not None]
-        return min(up, key=self._count.__getitem__, default=HOME)
+        number = 1 + crc32(plan.interaction_id.encode()) % len(self.hosts)
+        return number if self._is_up(number) else HOME
 
     def _is_up(self, number: int) -> bool:
         return number == HOME or self._by_number[number].channel is not None
 
-    def _begin_leg(self, command: DialLeg | TakeLeg) -> None:
-        call = self._calls.get(command.call_id)
-        number = call.number if call is not None and self._is_up(call.number) else HOME
+    def _begin_leg(self, command: DialLeg | TakeLeg | EndLostLeg) -> None:
+        number = self._calls.get(command.call_id, HOME)
+        number = number if self._is_up(number) else HOME
         self._legs[command.endpoint.leg_id] = _PlacedLeg(command.call_id, command.endpoint, number)
         self._send(number, command)
 
@@ -165,12 +167,22 @@ class WorkerPool:
                 asked.set_result(message.lines)
 
     def lost(self, number: int) -> None:
-        """End, from here, the legs that a dead worker held."""
+        """Wait for the worker that will end what this one held; if none comes, the node's own engine does."""
         left = [leg for leg in self._legs.values() if leg.number == number]
-        _log.error("legs of a lost worker are ended", worker=number, legs=len(left))
+        _log.error("engine worker lost", worker=number, legs=len(left))
         for leg in left:
-            leg.number = HOME
-            self._home.perform(EndLostLeg(leg.call_id, leg.endpoint, policy.CRASH, leg.dialog))
+            leg.is_lost = True
+        asyncio.get_running_loop().call_later(SUCCESSOR_BOUND_S, self._end_lost, number, HOME)
+
+    def back(self, number: int) -> None:
+        """End what the worker before it held."""
+        self._end_lost(number, number)
+
+    def _end_lost(self, number: int, by: int) -> None:
+        for leg in self._legs.values():
+            if leg.number == number and leg.is_lost:
+                leg.number, leg.is_lost = by, False
+                self._send(by, EndLostLeg(leg.call_id, leg.endpoint, policy.CRASH, leg.dialog))
 
     def _report_home(self, event: LegEvent) -> None:
         self._note(event)
