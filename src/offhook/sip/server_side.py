@@ -33,8 +33,8 @@ RETRY_AFTER_S: Final = 5
 MAX_AMPLIFICATION: Final = 3
 """An answer over UDP to whom we do not know has at most so many times the bytes of its request: we are no use
 to who forges the address of a victim. A phone sends 300 bytes and more, a challenge has 640."""
-_IN_DIALOG_ONLY: Final = frozenset(("BYE", "UPDATE", "PRACK", "INFO"))
-"""Methods that mean nothing outside a dialog: 481."""
+_IN_DIALOG_ONLY: Final = frozenset(("BYE", "UPDATE", "PRACK", "INFO", "REFER"))
+"""Methods that mean nothing to us outside a dialog: 481."""
 
 
 class ServerSide:
