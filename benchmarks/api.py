@@ -13,7 +13,7 @@ import structlog
 from tests.unit.api.node import ApiNode
 
 from offhook.api import ApiSettings
-from offhook.app.documents import keys_of
+from offhook.app.document_writes import keys_of
 from offhook.app.ports import DocumentWrite
 from offhook.directory import Document
 

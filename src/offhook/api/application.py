@@ -11,15 +11,19 @@ from .endpoints.buttons import Buttons
 from .endpoints.calls import CallEndpoints
 from .endpoints.cdrs import CdrEndpoints
 from .endpoints.channels import ChannelEndpoints
-from .endpoints.directory import directory_routes
+from .endpoints.device_actions import DeviceActions
+from .endpoints.directory import Callflows, GlobalResources, Resources, Users
+from .endpoints.hotdesks import Hotdesks
 from .endpoints.limits import LimitEndpoints
 from .endpoints.logins import Logins
 from .endpoints.media import Media
 from .endpoints.phone_numbers import PhoneNumbers
 from .endpoints.quickcalls import quickcall_routes
 from .endpoints.registrations import RegistrationEndpoints
+from .endpoints.resource_collections import GlobalResourceCollections, ResourceCollections
 from .endpoints.schemas import SchemaEndpoints
 from .endpoints.search import SearchEndpoints
+from .endpoints.user_photos import UserPhotos
 from .endpoints.webhooks import Webhooks
 from .endpoints.websockets import WebsocketEndpoints
 from .gate import Gate
@@ -76,6 +80,15 @@ def routes_of(services: ApiServices) -> Routes:
         SchemaEndpoints,
         SearchEndpoints,
         WebsocketEndpoints,
+        Users,
+        DeviceActions,
+        Callflows,
+        Resources,
+        GlobalResources,
+        Hotdesks,
+        UserPhotos,
+        ResourceCollections,
+        GlobalResourceCollections,
     )
     routes = [route for noun in nouns for route in noun(services).routes()]
-    return Routes([*routes, *quickcall_routes(services), *directory_routes(services)])
+    return Routes([*routes, *quickcall_routes(services)])

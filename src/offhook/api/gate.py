@@ -85,7 +85,7 @@ class Gate:
             if request.http_method == "OPTIONS":
                 return self._options(request, route)
             body = await _read_body(request, receive, FILE_MAX_BYTES if route.takes_files else BODY_MAX_BYTES)
-            request.take_body(body, takes_files=route.takes_files)
+            request.take_body(body, takes_files=route.takes_files, takes_lists=route.takes_lists)
             request.tunnel()
             handler = self._handler(request, route)
             await self._admit(request, route)

@@ -42,6 +42,7 @@ class Request:
         "http_method",
         "is_cors",
         "is_foreign",
+        "items",
         "method",
         "path",
         "principal",
@@ -74,6 +75,8 @@ class Request:
         )
         self.envelope: Json = {}
         self.data: Json = {}
+        self.items: list[Any] = []
+        """`data`, where a list is taken."""
         self.upload: Upload | None = None
         self.principal: Principal | None = None
         self.call_pass: CallPass | None = None
@@ -93,7 +96,7 @@ class Request:
         """Read the query string. Raises ApiError 400."""
         self.query = parse_query(self._raw_query)
 
-    def take_body(self, body: bytes, *, takes_files: bool = False) -> None:
+    def take_body(self, body: bytes, *, takes_files: bool = False, takes_lists: bool = False) -> None:
         """Read envelope and data. Raises ApiError 400 or 415."""
         if not body.strip():
             return
@@ -106,6 +109,9 @@ class Request:
                 return
             raise field_fault("data", "required", "Field is required but missing", value="data")
         data = self.envelope.pop("data")
+        if takes_lists and isinstance(data, list):
+            self.items = data
+            return
         if not isinstance(data, dict):
             raise field_fault(
                 "data", "type", "Value did not match type(s): object", target="object", value=_short(data)

@@ -40,6 +40,8 @@ class Route:
     """Tokens it takes from the caller's bucket."""
     takes_files: bool = False
     """A body that is no JSON is a file (`request.upload`); elsewhere it is refused with 415."""
+    takes_lists: bool = False
+    """`data` is a list (`request.items`)."""
     methods: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,8 @@ from offhook.app.call_tokens import CallTokens
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
-from offhook.app.ports import Calls, Registrations, Store
+from offhook.app.photos import UserPhotos
+from offhook.app.ports import Calls, PhoneNotices, Registrations, Store
 from offhook.app.recovery import PasswordRecovery
 from offhook.app.webhook_service import WebhookService
 from offhook.kernel import Clock, Random
@@ -35,6 +36,8 @@ class ApiSettings:
     """OFFHOOK_RATE_REFILL."""
     websockets_per_address: int = 0
     """OFFHOOK_WEBSOCKETS_PER_ADDRESS; 0 = no limit."""
+    system_wide_channels: bool = False
+    """OFFHOOK_SYSTEM_WIDE_CHANNELS: the master account may list the live legs of all accounts."""
     quirks: frozenset[str] = frozenset()
     """OFFHOOK_KAZOO_QUIRKS: what is answered as KAZOO does although something else is better."""
     trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
@@ -58,7 +61,9 @@ class ApiServices:
     """What websockets listen to."""
     open_sockets: OpenSockets = field(default_factory=OpenSockets)
     registrations: Registrations
+    notices: PhoneNotices
     media: MediaService
+    photos: UserPhotos
     recovery: PasswordRecovery
     webhooks: WebhookService
     clock: Clock

@@ -9,7 +9,8 @@ import msgspec
 from offhook.directory.model import Document, Json
 from offhook.kernel import Clock, Random
 
-from .documents import DocumentService, Precondition, keys_of, no_precondition
+from .document_writes import keys_of
+from .documents import DocumentService, Precondition, no_precondition
 from .errors import AppError, InvalidDocument, NotAllowed
 from .ports import DocumentWrite, Settings, Store
 

@@ -114,6 +114,16 @@ class InvalidDocument(AppError):
         self.faults = faults
 
 
+class InvalidDocuments(AppError):
+    """Some of several documents are wrong; none was stored. faults go by place in the list, from 0."""
+
+    code: ClassVar[str] = "invalid-documents"
+
+    def __init__(self, faults: dict[int, Faults]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
 class KeyReused(AppError):
     """An Idempotency-Key came with another request before. Maps to 422."""
 

@@ -6,7 +6,8 @@ import msgspec
 
 from offhook.directory import Document
 
-from .documents import MEDIA_ID, DocumentService, Place
+from .document_checks import MEDIA_ID
+from .documents import DocumentService, Place
 from .errors import AppError, NotAllowed, UnknownDocument
 
 __all__ = [

@@ -1,12 +1,14 @@
 """Actions on live calls: done, or refused with a reason (kazoo-behaviour 8)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from offhook.api import ApiSettings
 from offhook.calls.commands import HoldLeg, UnholdLeg
 
-from .node import Answer, ApiNode, TestAccount
+from .node import Answer, ApiNode, TestAccount, settle
 
 
 class Joined:
@@ -122,3 +124,22 @@ def test_channels_of_others_are_unknown(joined: Joined) -> None:
     path = f"{other.base}/channels/{joined.legs[0]}"
     assert joined.node.post(path, {"action": "hangup"}).status == 404
     assert joined.node.put(path, {"module": "hangup", "data": {}}).status == 404
+
+
+def test_the_master_sees_the_legs_of_all_if_the_server_is_set_so(tmp_path: Path) -> None:
+    node = ApiNode(tmp_path, settings=ApiSettings(rate_bucket=0, system_wide_channels=True))
+    try:
+        for name in ("Acme", "Other"):
+            account = node.given_account(name)
+            account.given_two_phones()
+            node.get(f"{account.base}/clicktocall/{account.given_button()}/connect?contact=1002")
+        settle(node)
+        assert len(node.get("/v2/channels").data) == 4
+        assert node.get("/v2/channels", token=account.token()).status == 403
+    finally:
+        node.stop()
+
+
+def test_system_wide_channels_are_off_by_default(node: ApiNode) -> None:
+    answer = node.get("/v2/channels")
+    assert (answer.status, answer.data["message"]) == (403, "OFFHOOK_SYSTEM_WIDE_CHANNELS is not set")

@@ -8,6 +8,7 @@ from offhook.api.routing import Access, Route
 from .node import ApiNode, TestAccount
 from .sockets import Socket
 
+PICTURE = b"\x89PNG\r\n\x1a\nJane"
 PROBE = {"name": "changed", "contact": "1002", "extension": "9", "numbers": ["9"], "api_key": "x"}
 
 
@@ -34,6 +35,9 @@ class Tenants:
         self.other = node.given_account("Other")
         victim = self.victim
         self.user = victim.created("users", {"first_name": "Jane", "last_name": "Doe"})
+        node.post(
+            f"{victim.base}/users/{self.user}/photo", body=PICTURE, headers={"content-type": "image/png"}
+        )
         self.device = victim.given_phone("dev1", "1001")
         self.callflow = node.get(f"{victim.base}/callflows").data[0]["id"]
         self.resource = victim.created("resources", {"name": "T", "gateways": [{"server": "gw.example"}]})
@@ -74,7 +78,9 @@ class Tenants:
         item = self.node.get(f"{base}/devices/{self.device}").data
         channels = [leg["uuid"] for leg in self.node.get(f"{base}/channels").data]
         history = self.node.get(f"{base}/clicktocall/{self.button}/history").data
-        return (self.node.get(base).data, lists, item, channels, [entry["id"] for entry in history],
+        photo = self.node.get(f"{base}/users/{self.user}/photo").body
+        told = list(self.node.registered.told)
+        return (self.node.get(base).data, lists, item, channels, photo, told, [e["id"] for e in history],
                 self.node.get(f"/v2/resources/{self.global_resource}").data)  # fmt: skip
 
 

@@ -1,15 +1,16 @@
 """Live legs as KAZOO's channels (kazoo-behaviour 8)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from offhook.api.channel_json import channel_details, channel_item, other_leg
 from offhook.api.envelope import Reply
-from offhook.api.errors import ApiError, field_fault, plain
+from offhook.api.errors import ApiError, fault, field_fault, plain
 from offhook.api.lists import whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Handler, Route
 from offhook.api.services import ApiServices
+from offhook.app.errors import NotAllowed
 from offhook.app.ports import CallView
 from offhook.calls.model import By, Leg, LegState
 
@@ -27,6 +28,9 @@ UNABLE: Final = {
 }
 """Actions and modules that KAZOO has and this version has not, and why."""
 
+SYSTEM_WIDE_MAX: Final = 2_000
+"""Calls whose legs are shown of the whole installation: about 2 MB of JSON."""
+
 IsWanted = Callable[[Leg, str], bool]
 """Takes a leg and the id in the path."""
 
@@ -41,6 +45,16 @@ class ChannelEndpoints:
         """GET: all live legs of the account."""
         now = self._services.clock.epoch()
         return whole_list(request, [channel_item(view, leg, now) for view, leg in self._legs(request)])
+
+    async def everywhere(self, request: Request) -> Reply:
+        """GET /channels: the live legs of all accounts; for the master account, if the server is set so."""
+        if not (request.caller.is_master and request.caller.is_admin):
+            raise NotAllowed
+        if not self._services.settings.system_wide_channels:
+            raise fault("forbidden", text="OFFHOOK_SYSTEM_WIDE_CHANNELS is not set")
+        now = self._services.clock.epoch()
+        views = self._services.calls.live_anywhere(SYSTEM_WIDE_MAX)
+        return whole_list(request, [channel_item(view, leg, now) for view, leg in _live_legs(views)])
 
     async def of_user(self, request: Request) -> Reply:
         """GET …/users/{id}/channels."""
@@ -134,14 +148,12 @@ class ChannelEndpoints:
         )
 
     def _legs(self, request: Request) -> Iterator[tuple[CallView, Leg]]:
-        for view in self._services.calls.live(request.account_id):
-            for leg in view.legs:
-                if leg.state not in (LegState.PLANNED, LegState.ENDED):
-                    yield view, leg
+        return _live_legs(self._services.calls.live(request.account_id))
 
     def routes(self) -> list[Route]:
         """Return the routes of channels."""
         handlers: dict[str, Handler] = {
+            "channels": self.everywhere,
             f"{ACCOUNT_ITEM}/channels": self.index,
             f"{ACCOUNT_ITEM}/users/{{id}}/channels": self.of_user,
             f"{ACCOUNT_ITEM}/devices/{{id}}/channels": self.of_device,
@@ -153,3 +165,10 @@ class ChannelEndpoints:
 
 def _not_bridged() -> ApiError:
     return field_fault("other_leg_call_id", "required", "Channel is not bridged")
+
+
+def _live_legs(views: Iterable[CallView]) -> Iterator[tuple[CallView, Leg]]:
+    for view in views:
+        for leg in view.legs:
+            if leg.state not in (LegState.PLANNED, LegState.ENDED):
+                yield view, leg

@@ -7,7 +7,6 @@ from offhook.api.errors import field_fault
 from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
-from offhook.api.services import ApiServices
 from offhook.app.documents import Place
 from offhook.app.errors import NotAllowed
 from offhook.directory.model import GLOBAL_ACCOUNT, Document, Json
@@ -221,9 +220,3 @@ def _named(document: Document) -> Json:
     if document.type == "user":
         return {"name": f"{data.get('first_name', '')} {data.get('last_name', '')}".strip()}
     return {name: data[name] for name in ("name", "numbers") if name in data}
-
-
-def directory_routes(services: ApiServices) -> list[Route]:
-    """Return the routes of all four."""
-    kinds = (Users, Devices, Callflows, Resources, GlobalResources)
-    return [route for kind in kinds for route in kind(services).routes()]

@@ -9,6 +9,7 @@ from offhook.api.lists import whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
+from offhook.app.errors import NotAllowed
 from offhook.app.ports import Registration
 from offhook.directory.model import Document, Json
 from offhook.kernel import gregorian_s
@@ -42,6 +43,12 @@ class RegistrationEndpoints:
         """GET …/count."""
         return Reply(data={"count": len(self._services.registrations.of_realm(self._realm(request)))})
 
+    async def count_all(self, request: Request) -> Reply:
+        """GET /registrations/count: of the whole installation, for the master account."""
+        if not (request.caller.is_master and request.caller.is_admin):
+            raise NotAllowed
+        return Reply(data={"count": self._services.registrations.count()})
+
     async def flush(self, request: Request) -> Reply:
         """DELETE: forget them all; phones register again by themselves."""
         self._services.registrations.remove(self._realm(request))
@@ -70,6 +77,7 @@ class RegistrationEndpoints:
         """Return the routes of registrations."""
         base = f"{ACCOUNT_ITEM}/registrations"
         return [
+            Route("registrations/count", {"GET": self.count_all}),
             Route(base, {"GET": self.index, "DELETE": self.flush}),
             Route(f"{base}/count", {"GET": self.count}),
             Route(f"{base}/{{username}}", {"DELETE": self.remove}),

@@ -135,6 +135,8 @@ def _by_document(found: Described, route: Route, method: str, handler: Handler) 
     below = route.path.partition(owner.noun)[2].strip("/")
     if below and not (below.startswith("{") and "/" not in below):
         return
+    if getattr(handler, "__name__", "") == "act":
+        return
     is_item = bool(below) and not (owner.type == "account" and method == "PUT")
     if method == "GET" and not is_item:
         found.is_list = True

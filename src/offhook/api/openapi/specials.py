@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from offhook.app.media import CONTENT_TYPES
+from offhook.app.photos import PICTURE_TYPES
 
 from .components import Schema, parameter
 
@@ -73,6 +74,8 @@ LOGIN_EXAMPLE: Final = {
     "reseller_id": _ID,
 }
 
+_CARRIERS: Final[Schema] = {"type": "array", "maxItems": 100, "items": {"type": "object"}}
+
 _CONNECT: Final = {202: "The call is placed", 200: "Blocking, or a dry run"}
 
 BY_PATH: Final[dict[tuple[str, str], Special]] = {
@@ -87,6 +90,20 @@ BY_PATH: Final[dict[tuple[str, str], Special]] = {
     ("DELETE", "accounts/{account_id}"): Special(errors=frozenset({500})),
     ("GET", "webhooks"): Special(title="What a webhook may ask for"),
     ("GET", "schemas/{name}"): Special(title="One schema"),
+    ("GET", "channels"): Special(title="Live legs of all accounts; for the master account, if set so"),
+    ("GET", "registrations/count"): Special(
+        title="How many phones are registered at all; for the master account", example={"count": 2}
+    ),
+    ("PUT", "accounts/{account_id}/devices/{id}"): Special(
+        title="Send the phone a SIP NOTIFY",
+        success={202: "It is sent"},
+        fields=_object(
+            ("action", "data"),
+            action={"const": "notify"},
+            data={"$ref": "#/components/schemas/DevicesNotify"},
+        ),
+        example="NOTIFY sent",
+    ),
     ("GET", "accounts/{account_id}/users/{id}/channels"): Special(title="Live legs of the user"),
     ("GET", "accounts/{account_id}/devices/{id}/channels"): Special(title="Live legs of the device"),
 }
@@ -159,6 +176,18 @@ BY_WORD: Final[dict[tuple[str, str], Special]] = {
         ),
         example="metaflow sent",
     ),
+    ("POST", "sync"): Special(
+        title="Let the phone fetch its configuration",
+        success={202: "It is told"},
+        example="sync request sent",
+    ),
+    ("PUT", "collection"): Special(title="Create several carriers at once", fields=_CARRIERS),
+    ("POST", "collection"): Special(title="Change several carriers at once", fields=_CARRIERS),
+    ("PATCH", "collection"): Special(title="Change several carriers at once", fields=_CARRIERS),
+    ("GET", "photo"): Special(title="The picture", answers=(*PICTURE_TYPES, "application/base64")),
+    ("POST", "photo"): Special(title="Set the picture", files=(*PICTURE_TYPES, "application/base64")),
+    ("DELETE", "photo"): Special(title="Remove the picture"),
+    ("GET", "vcard"): Special(title="The user as a vCard", answers=("text/x-vcard",)),
     ("GET", "raw"): Special(answers=(*CONTENT_TYPES, "application/octet-stream")),
     ("POST", "raw"): Special(title="Upload the sound", files=tuple(CONTENT_TYPES)),
     ("PUT", "validation"): Special(title="Check a document and store nothing"),

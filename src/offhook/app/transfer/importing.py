@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from offhook.app.documents import keys_of
+from offhook.app.document_writes import keys_of
 from offhook.app.passwords import Passwords
 from offhook.delivery import webhook_private
 from offhook.directory import Document, Faults, Json, complete_account, complete_device, validate

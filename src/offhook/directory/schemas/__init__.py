@@ -5,7 +5,7 @@ from typing import Final
 from .accounts import ACCOUNT
 from .callflows import CALLFLOW, MODULES
 from .clicktocalls import CLICKTOCALL, CONNECT, QUICKCALL
-from .devices import DEVICE
+from .devices import DEVICE, NOTIFY
 from .fields import Schema
 from .limits import LIMITS
 from .logins import API_AUTH, RECOVERY, USER_AUTH
@@ -35,6 +35,7 @@ REQUESTS: Final[dict[str, Schema]] = {
     "user_auth": USER_AUTH,
     "api_auth": API_AUTH,
     "user_auth_recovery": RECOVERY,
+    "devices_notify": NOTIFY,
 }
 """Options and credentials: checked, never stored."""
 
