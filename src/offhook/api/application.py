@@ -33,14 +33,14 @@ from .routing import Routes
 from .services import ApiServices
 from .websocket import Websockets
 
+SIP_PATHS: Final = ("/sip", "/")
+"""Where browsers speak SIP: ours, and the one that JsSIP pages written for a server of its own name."""
+
 
 def create_app(
     services: ApiServices, websockets: Websockets | None = None, *, sip: ASGIApp | None = None
 ) -> Starlette:
     """Return the ASGI application. It starts and stops nothing: its services are alive already.
-
-SIP_PATHS: Final = ("/sip", "/")
-"""Where browsers speak SIP: ours, and the one that JsSIP pages written for a server of its own name."""
 
     From here on a changed account or user is checked anew at its next request. websockets are those that a
     port of their own serves too; sip takes SIP over websockets.
@@ -53,11 +53,11 @@ SIP_PATHS: Final = ("/sip", "/")
             Mount("/v2", gate),
             Mount("/v1", gate),
             WebSocketRoute("/websocket", websockets or Websockets(services)),
+            *([WebSocketRoute(path, sip) for path in SIP_PATHS] if sip is not None else []),
             *Operations(services).routes(),
             *Documentation(routes).routes(),
         ],
     )
-            *([WebSocketRoute(path, sip) for path in SIP_PATHS] if sip is not None else []),
     app.router.redirect_slashes = False
     app.router.default = gate  # anything else: 404 in KAZOO's envelope
     return app

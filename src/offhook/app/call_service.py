@@ -7,6 +7,7 @@ final entry (stored with its history item and CDRs in one transaction, retried w
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import structlog

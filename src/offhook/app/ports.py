@@ -62,6 +62,8 @@ __all__ = [
     "LiveCall",
     "Mark",
     "Page",
+    "PhoneNotice",
+    "PhoneNotices",
     "Registration",
     "Registrations",
     "RevokedTokens",
@@ -222,6 +224,10 @@ class Calls(Protocol):
         """Return the live calls of an account, oldest first."""
         ...
 
+    def live_anywhere(self, limit: int) -> Sequence[CallView]:
+        """Return live calls of all accounts, oldest first, at most `limit`."""
+        ...
+
     def usage(self, account_id: str) -> AccountUsage:
         """Return what an account's calls take of its limits."""
         ...
@@ -264,6 +270,27 @@ class Registrations(Protocol):
         """Return the live registrations of an account's realm."""
         ...
 
+    def count(self) -> int:
+        """Return how many contacts are registered, in all realms."""
+        ...
+
     def remove(self, realm: str, username: str | None = None) -> int:
         """Forget the contacts of one username, or of all; return how many."""
+        ...
+
+
+class PhoneNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a phone is told outside calls."""
+
+    event: str
+    """SIP event package with its parameters: `check-sync;reboot=true`. No line breaks."""
+    content_type: str = ""
+    body: bytes = b""
+
+
+class PhoneNotices(Protocol):
+    """Tells registered phones something."""
+
+    def notify(self, aor: str, notice: PhoneNotice) -> int:
+        """Begin to send it to each contact of `sip:user@realm`; return how many there are. Never raises."""
         ...

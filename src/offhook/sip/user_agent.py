@@ -145,12 +145,6 @@ class UserAgentCore:
         """Offer a new session. ReinviteAnswered or ReinviteFailed follows. Raises LocalDialogOver."""
         return self._client.reinvite(dialog, body, now, headers)
 
-    def request(self, request: OutgoingRequest, now: float) -> ClientRequest:
-        """Send REGISTER, OPTIONS… outside a dialog. ResponseReceived follows, once. Raises LocalOverload."""
-        return self._client.request(request, now)
-
-    def request_in_dialog(
-        self,
     def update(self, dialog: Dialog, body: bytes, now: float, headers: HeaderLines = ()) -> ClientRequest:
         """Offer a new session by UPDATE, in an early dialog too. UpdateAnswered follows, once.
 
@@ -158,6 +152,12 @@ class UserAgentCore:
         """
         return self._client.update(dialog, body, now, headers)
 
+    def request(self, request: OutgoingRequest, now: float) -> ClientRequest:
+        """Send REGISTER, OPTIONS… outside a dialog. ResponseReceived follows, once. Raises LocalOverload."""
+        return self._client.request(request, now)
+
+    def request_in_dialog(
+        self,
         dialog: Dialog,
         method: str,
         now: float,
