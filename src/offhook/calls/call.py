@@ -13,8 +13,8 @@ A call that came in begins at RINGING_SECOND: its first party is the caller, who
 JOINING, once the second party has answered.
 
 Here are what a call remembers and the table of what each state expects. The actions are next door, by
-what the call is doing: ringing.py, joined.py, transferring.py, ending.py, recovering.py (after a crash), and
-legs.py for what happens to one leg in any of them.
+what the call is doing: ringing.py, inbound.py, joined.py, transferring.py, linking.py, ending.py,
+recovering.py (after a crash), and legs.py for what happens to one leg in any of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from . import ending, inbound, joined, recovering, ringing, transferring
+from . import ending, inbound, joined, linking, recovering, ringing, transferring
 from .errors import IllegalTransition
 from .events import (
     CallInput,
@@ -30,14 +30,17 @@ from .events import (
     HoldRequested,
     LegAnswered,
     LegEnded,
+    LegHolds,
     LegRinging,
     LegsJoined,
+    LinkLost,
+    LinkRequested,
     TimerFired,
     TransferRequested,
     TransferStored,
     UnholdRequested,
 )
-from .model import CallPlan, Ending, Leg, LegState, Party, PartyPlan, Times, Transfer
+from .model import CallPlan, Ending, Leg, LegState, Link, Party, PartyPlan, Times, Transfer
 from .states import CallState, Output
 
 
@@ -49,6 +52,7 @@ class Call:
         "ending",
         "first",
         "legs",
+        "link",
         "out",
         "plan",
         "second",
@@ -76,6 +80,8 @@ class Call:
         """The one under way."""
         self.transfers: list[Transfer] = []
         """All of them, in order."""
+        self.link: Link | None = None
+        """Set when who stays talks to a leg of another call."""
         self.step = 0
         """Index of the ring step whose turn it is, of the party that is rung."""
         self.out: list[Output] = []
@@ -136,6 +142,11 @@ class Call:
         """Who waits for that party, if anybody does yet."""
         return self.legs[self.transfer.staying_leg_id] if self.transfer is not None else self.first
 
+    def is_leaving(self, leg: Leg) -> bool:
+        """Tell whether the call goes on without this leg: it is, or was, replaced."""
+        change = self.transfer or self.link
+        return change is not None and change.leaving_leg_id == leg.leg_id
+
     def _drain(self) -> list[Output]:
         out, self.out = self.out, []
         return out
@@ -159,42 +170,53 @@ TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] 
     (CallState.PLACED, EndRequested): _to(ending.end_on_request, _END),
     (_R1, LegRinging): _to(ringing.note_ringing, _R1),
     (_R1, LegAnswered): _to(ringing.take_answer, _R1, _R2, _X),  # R1: a loser's late answer
+    (_R1, LegHolds): _to(joined.note_holding, _R1),
     (_R1, LegEnded): _to(ringing.lose_leg, _R1, _X, _END),
     (_R1, TimerFired): _to(ringing.time_out, _R1, _X, _END),
     (_R1, EndRequested): _to(ending.end_on_request, _X, _END),
     (_R2, LegRinging): _to(ringing.note_ringing, _R2),
     (_R2, LegAnswered): _to(ringing.take_answer, _R2, _J),
+    (_R2, LegHolds): _to(joined.note_holding, _R2),
     (_R2, LegEnded): _to(ringing.lose_leg, _R2, _X, _END),
     (_R2, TimerFired): _to(ringing.time_out, _R2, _X, _END),
     (_R2, EndRequested): _to(ending.end_on_request, _X),
     (_J, LegsJoined): _to(joined.bridge, _B),
     (_J, LegRinging): _to(_ignore, _J),  # of a leg that lost the race
     (_J, LegAnswered): _to(inbound.note_answered, _J),
+    (_J, LegHolds): _to(joined.note_holding, _J),
     (_J, LegEnded): _to(joined.lose_joined_leg, _J, _X, _END),
     (_J, TimerFired): _to(joined.stop_joined, _J, _X),
     (_J, EndRequested): _to(ending.end_on_request, _X),
     (_B, LegRinging): _to(_ignore, _B),
     (_B, LegAnswered): _to(_ignore, _B),
+    (_B, LegHolds): _to(joined.note_holding, _B),
     (_B, LegEnded): _to(joined.lose_joined_leg, _B, _X, _END),
     (_B, TimerFired): _to(joined.stop_joined, _B, _X),
     (_B, EndRequested): _to(ending.end_on_request, _X),
     (_B, HoldRequested): _to(joined.hold, _B),
     (_B, UnholdRequested): _to(joined.unhold, _B),
     (_B, TransferRequested): _to(transferring.transfer, _B, _T),
+    (_B, LinkRequested): _to(linking.link, _B),
+    (_B, LinkLost): _to(linking.lose_link, _B, _X),
     (_T, TransferStored): _to(ringing.ring_target, _T, _B, _X, _END),
     (_T, LegRinging): _to(ringing.note_ringing, _T),
     (_T, LegAnswered): _to(ringing.take_answer, _T, _J),
+    (_T, LegHolds): _to(joined.note_holding, _T),
     (_T, LegEnded): _to(ringing.lose_leg, _T, _B, _X, _END),
     (_T, TimerFired): _to(ringing.time_out, _T, _B, _X, _END),
     (_T, EndRequested): _to(ending.end_on_request, _X),
     (_X, TransferStored): _to(_ignore, _X),
+    (_X, LinkLost): _to(_ignore, _X),
     (_X, LegRinging): _to(_ignore, _X),
     (_X, LegAnswered): _to(_ignore, _X),
     (_X, LegsJoined): _to(_ignore, _X),
+    (_X, LegHolds): _to(_ignore, _X),
     (_X, LegEnded): _to(ending.close_ending_leg, _X, _END),
     (_X, TimerFired): _to(ending.give_up_ending, _X, _END),
     (_X, EndRequested): _to(_ignore, _X),
     (_END, TransferStored): _to(_ignore, _END),
+    (_END, LinkLost): _to(_ignore, _END),
+    (_END, LegHolds): _to(_ignore, _END),
     (_END, LegEnded): _to(_ignore, _END),
     (_END, TimerFired): _to(_ignore, _END),
     (_END, EndRequested): _to(_ignore, _END),

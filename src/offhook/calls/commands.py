@@ -130,6 +130,20 @@ class TellReferrer(msgspec.Struct, frozen=True):
     sip_reason: str = ""
 
 
+class LinkLegs(msgspec.Struct, frozen=True):
+    """Let legs of two calls hear each other, whose partners are being hung up. Nothing is reported."""
+
+    leg_id: str
+    other_leg_id: str
+
+
+class EndLinkedCall(msgspec.Struct, frozen=True):
+    """Our party is over: tell the call it was linked to (LinkLost). No engine sees this."""
+
+    call_id: str
+    hangup_cause: str
+
+
 class PassEarlyMedia(msgspec.Struct, frozen=True):
     """Let the first leg hear the early media of the second, in place of ringback."""
 
@@ -165,5 +179,8 @@ EngineCommand = (
     | UnholdLeg
     | AnswerReferral
     | TellReferrer
+    | LinkLegs
 )
 TimerCommand = StartTimer | StopTimer
+CallCommand = EndLinkedCall
+"""What one call asks of another."""

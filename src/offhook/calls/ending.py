@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import legs, policy
-from .commands import StartTimer, StopTimer
+from .commands import EndLinkedCall, StartTimer, StopTimer
 from .events import CallEnded, EndRequested, LegEnded, TimerFired
 from .model import By, Ending, Leg, LegState, Outcome
 from .states import ENDING_BOUND, ENDING_BOUND_S, JOIN, MAX_DURATION, CallState
@@ -55,6 +55,8 @@ def settle_unreached(call: Call, at: float) -> CallState:
 def settle(call: Call, ending: Ending, at: float) -> CallState:
     """Fix the outcome and end what is left; the final fact waits until every leg is over."""
     call.ending = ending
+    if call.link is not None:
+        call.out.append(EndLinkedCall(call.link.other_call_id, ending.hangup_cause))
     call.out += [StopTimer(JOIN), StopTimer(MAX_DURATION)]
     legs.drop_others(call, None, ending.hangup_cause)
     for leg in call.live_legs():

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from .model import By, Ending, Transfer
+from .model import By, Ending, Link, Transfer
 
 # --- inputs of the call machine -------------------------------------------------------------------
 
@@ -44,6 +44,13 @@ class LegEnded(msgspec.Struct, frozen=True):
     sip_reason: str = ""
     by_peer: bool = False
     """The far end refused or hung up; False: we asked for it, or nobody answered."""
+
+
+class LegHolds(msgspec.Struct, frozen=True):
+    """A phone has put the other party on hold, or taken it back; only changes are reported."""
+
+    leg_id: str
+    is_holding: bool
 
 
 class LegReferred(msgspec.Struct, frozen=True):
@@ -103,13 +110,28 @@ class TransferStored(msgspec.Struct, frozen=True):
     """False: the disk refuses; nothing was rung, and nothing may be."""
 
 
-LegEvent = LegRinging | LegAnswered | LegsJoined | LegEnded | LegReferred
+class LinkRequested(msgspec.Struct, frozen=True):
+    """A party puts the other through to a leg of another call, which hears of it too. See `can_transfer`."""
+
+    link: Link
+    is_referrer: bool
+    """This call's leg has asked for it: it is told, and the media are linked from here."""
+
+
+class LinkLost(msgspec.Struct, frozen=True):
+    """The other call of a link is over."""
+
+    hangup_cause: str
+
+
+LegEvent = LegRinging | LegAnswered | LegsJoined | LegHolds | LegEnded | LegReferred
 """What an engine reports."""
 
 CallInput = (
     LegRinging
     | LegAnswered
     | LegsJoined
+    | LegHolds
     | LegEnded
     | TimerFired
     | EndRequested
@@ -117,6 +139,8 @@ CallInput = (
     | UnholdRequested
     | TransferRequested
     | TransferStored
+    | LinkRequested
+    | LinkLost
 )
 
 # --- facts, in the order they happen: the journal's entries ----------------------------------------
@@ -177,6 +201,12 @@ class TransferFailed(msgspec.Struct, frozen=True, tag="transfer_failed"):
     """How the call ends now; None: the party that was to leave is still there, and they talk on."""
 
 
+class CallLinked(msgspec.Struct, frozen=True, tag="linked"):
+    """Who stays talks to a leg of another call now."""
+
+    link: Link
+
+
 class LegOver(msgspec.Struct, frozen=True, tag="leg_ended"):
     """A leg is over."""
 
@@ -201,6 +231,7 @@ Fact = (
     | LegHeld
     | TransferBegun
     | TransferFailed
+    | CallLinked
     | LegOver
     | CallEnded
 )

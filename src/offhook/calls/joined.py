@@ -11,6 +11,7 @@ from .events import (
     HoldRequested,
     LegEnded,
     LegHeld,
+    LegHolds,
     LegsJoined,
     TimerFired,
     UnholdRequested,
@@ -28,6 +29,7 @@ def bridge(call: Call, event: LegsJoined, at: float) -> CallState:
     if not call.times.bridged:
         call.out.append(StartTimer(MAX_DURATION, call.plan.max_duration_s))
     note_joined(call, at)
+    _carry_holds_over(call)
     return CallState.BRIDGED
 
 
@@ -45,7 +47,7 @@ def lose_joined_leg(call: Call, event: LegEnded, at: float) -> CallState:
     """A leg is over while both are answered: the loser of a race, or one of the two."""
     leg = call.legs[event.leg_id]
     legs.close_leg(call, leg, event, at)
-    if leg is not call.first and leg is not call.second:
+    if leg not in (call.first, call.second) or call.is_leaving(leg):
         return call.state
     return ending.settle_hung_up(call, leg, at)
 
@@ -71,6 +73,38 @@ def unhold(call: Call, event: UnholdRequested, at: float) -> CallState:
         _note_held(call, leg, is_held=False)
         call.out.append(UnholdLeg(leg.leg_id))
     return call.state
+
+
+def note_holding(call: Call, event: LegHolds, at: float) -> CallState:
+    """A phone holds or takes back: the other party hears music, or it again. Before the join it is kept."""
+    leg = call.legs[event.leg_id]
+    leg.is_holding = event.is_holding
+    if call.state is CallState.BRIDGED:
+        _carry_hold(call, leg)
+    return call.state
+
+
+def _carry_holds_over(call: Call) -> None:
+    """A new pair: who is held is held by the one it talks to now."""
+    for leg in (call.first, call.second):
+        if leg is not None and leg.is_held:
+            _note_held(call, leg, is_held=False)
+    for leg in (call.first, call.second):
+        if leg is not None and leg.is_holding:
+            _carry_hold(call, leg)
+
+
+def _carry_hold(call: Call, holder: Leg) -> None:
+    other = call.legs.get(holder.joined_to)
+    if other is None or other.is_held == holder.is_holding:
+        return
+    _note_held(call, other, is_held=holder.is_holding)
+    if holder.is_holding:
+        call.out.append(HoldLeg(other.leg_id, call.plan.music_on_hold or holder.endpoint.hold_media))
+        return
+    call.out.append(UnholdLeg(other.leg_id))
+    if holder.is_held:  # each had put the other on hold
+        call.out.append(HoldLeg(holder.leg_id, call.plan.music_on_hold or other.endpoint.hold_media))
 
 
 def _note_held(call: Call, leg: Leg, *, is_held: bool) -> None:

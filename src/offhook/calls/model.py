@@ -112,6 +112,8 @@ class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Give up if no 18x arrived in this time; 0 means never."""
     auto_answer: bool = False
     presence_id: str = ""
+    hold_media: str = ""
+    """What the other party hears when this one holds it: media id or tone; empty: the engine's music."""
     received: str = ""
     """Of a caller, who rang us instead of being rung: what an engine needs to answer it, in this process or
     after a crash in the next; nobody else reads it."""
@@ -181,6 +183,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaMode = MediaMode.PROCESS
     ringback: str = ""
     """What the first party hears while the second rings: media id, country code or tone string."""
+    music_on_hold: str = ""
+    """What a party hears that the other has put on hold, in place of that endpoint's `hold_media`."""
     ignore_early_media: bool = True
     """False: the second party's own early media is heard in place of ringback."""
     custom_application_vars: dict[str, str] = {}
@@ -223,6 +227,19 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """Who comes in its place; `side` is that of the party it replaces."""
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """An attended transfer: one party has put the other through to somebody it talked to in another call.
+
+    Each call keeps its own leg, its own bounds and its own outcome; they end together.
+    """
+
+    staying_leg_id: str
+    leaving_leg_id: str
+    other_call_id: str
+    other_leg_id: str
+    """Who the one who stays talks to now: a leg of the other call."""
+
+
 class LegState(StrEnum):
     """Where a leg stands, seen from the call."""
 
@@ -257,6 +274,8 @@ class Leg(msgspec.Struct, kw_only=True):
     ended_by_peer: bool = False
     is_held: bool = False
     """It hears music, and the other party nothing."""
+    is_holding: bool = False
+    """Its phone has put the other party on hold."""
     number: str = ""
     """What a transfer reached it by; empty: the number of its party in the plan."""
     joined_to: str = ""

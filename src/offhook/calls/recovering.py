@@ -40,14 +40,8 @@ def _end_lost(call: Call, leg: Leg, dialog: str) -> None:
 
 def _ending_after_crash(call: Call) -> Ending:
     """A joined call that a party has hung up was over before the crash; any other was ended by it."""
-    leaving = call.transfer.leaving_leg_id if call.transfer is not None else ""
-    for leg in (call.first, call.second):
-        if (
-            call.times.bridged
-            and leg
-            and leg.leg_id != leaving
-            and leg.state is LegState.ENDED
-            and leg.ended_by_peer
-        ):
+    parties = [leg for leg in (call.first, call.second) if leg and not call.is_leaving(leg)]
+    for leg in parties:
+        if call.times.bridged and leg.state is LegState.ENDED and leg.ended_by_peer:
             return ending.hung_up(leg, joined=True)
     return Ending(outcome=Outcome.PLATFORM_ERROR, by=By.PLATFORM, hangup_cause=policy.CRASH)

@@ -7,6 +7,7 @@ from .call import Call
 from .events import (
     CallBridged,
     CallEnded,
+    CallLinked,
     Fact,
     LegDialed,
     LegHeld,
@@ -17,6 +18,7 @@ from .events import (
     TransferFailed,
 )
 from .joined import note_joined
+from .linking import note_linked
 from .model import CallPlan, EndpointPlan, Leg, LegState, Party, Side
 from .states import CallState
 from .transferring import put_in_place
@@ -41,6 +43,9 @@ class Replay:
             self._endpoints |= {endpoint.leg_id: endpoint for endpoint in fact.transfer.target.endpoints}
         elif isinstance(fact, TransferFailed):
             _note_failed_transfer(call, fact)
+        elif isinstance(fact, CallLinked):
+            if fact.link.staying_leg_id in call.legs:
+                note_linked(call, fact.link)
         elif isinstance(fact, LegDialed):
             _note_dialed(call, self._endpoints, fact, at)
         elif (leg := call.legs.get(fact.leg_id)) is None:
@@ -94,8 +99,7 @@ def _note_leg(call: Call, leg: Leg, fact: LegRang | LegPickedUp | LegOver, at: f
         leg.state, leg.ended_at = LegState.ENDED, at
         leg.hangup_cause, leg.sip_code, leg.sip_reason = fact.hangup_cause, fact.sip_code, fact.sip_reason
         leg.ended_by_peer = fact.by_peer
-        leaving = call.transfer.leaving_leg_id if call.transfer is not None else ""
-        if leg in (call.first, call.second) and leg.leg_id != leaving:
+        if leg in (call.first, call.second) and not call.is_leaving(leg):
             call.state = CallState.ENDING  # no call outlives a party that is not replaced
 
 

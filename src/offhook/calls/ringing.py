@@ -144,7 +144,7 @@ def lose_leg(call: Call, event: LegEnded, at: float) -> CallState:
     legs.stop_leg_timers(call, leg)
     if leg is call.waiting:
         return ending.settle_hung_up(call, leg, at)
-    if call.transfer is not None and leg.leg_id == call.transfer.leaving_leg_id:
+    if call.is_leaving(leg):
         return transferring.note_left(call)
     return _go_on_if_step_is_lost(call, at)
 

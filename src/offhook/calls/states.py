@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Final
 
-from .commands import EngineCommand, TimerCommand
+from .commands import CallCommand, EngineCommand, TimerCommand
 from .events import Fact
 
-Output = EngineCommand | TimerCommand | Fact
+Output = EngineCommand | TimerCommand | CallCommand | Fact
 """What the machine answers an input with, in order."""
 
 NO_ANSWER: Final = "no_answer"

@@ -12,6 +12,7 @@ from offhook.calls.events import (
     LegEnded,
     LegRinging,
     LegsJoined,
+    LinkRequested,
     TimerFired,
     TransferBegun,
     TransferRequested,
@@ -23,6 +24,7 @@ from offhook.calls.model import (
     EndpointKind,
     EndpointPlan,
     Handover,
+    Link,
     PartyPlan,
     RingStep,
     Side,
@@ -91,6 +93,12 @@ def transfer_of(
             target=target(*steps, side=side),
         )
     )
+
+
+def link_of(staying: str, leaving: str, *, is_referrer: bool = True) -> LinkRequested:
+    """`staying` is put through to leg `x` of another call."""
+    link = Link(staying_leg_id=staying, leaving_leg_id=leaving, other_call_id="c2c-other", other_leg_id="x")
+    return LinkRequested(link, is_referrer)
 
 
 def commands(outputs: list[Output], kind: type) -> list[Output]:

@@ -10,12 +10,14 @@ import random
 import pytest
 
 from offhook.calls import Call, CallState
+from offhook.calls.events import LinkLost
 from offhook.calls.model import Handover
 
 from .calls_language import (
     ModelEngine,
     assert_clean_end,
     inbound_plan,
+    link_of,
     plan,
     step,
     transfer_of,
@@ -56,6 +58,8 @@ TRANSFERS = {
     "referred by the first party": transfer_of("b", "a", Handover.REFERRED, step("c1", "c2")),
     "referred to nobody": transfer_of("a", "b", Handover.REFERRED),
     "intercepted": transfer_of("a", "b", Handover.INTERCEPT, step("c")),
+    "put through by the second party": link_of("a", "b"),
+    "put through by the first party": link_of("b", "a"),
 }
 
 
@@ -94,8 +98,15 @@ def walk(call_plan, transfer=None) -> int:
         following = []
         for call, engine in frontier:
             inputs = list(engine.possible_inputs())
-            if transfer is not None and call.state is CallState.BRIDGED and not call.transfers:
+            if (
+                transfer is not None
+                and call.state is CallState.BRIDGED
+                and not call.transfers
+                and not call.link
+            ):
                 inputs.append(transfer)
+            if call.link is not None:
+                inputs.append(LinkLost("NORMAL_CLEARING"))
             for event in inputs:
                 twin, twin_engine = copy.deepcopy(call), engine.copy()
                 feed(twin, twin_engine, event, 1001.0 + depth)
@@ -119,6 +130,7 @@ def shape_of(call: Call, engine: ModelEngine) -> tuple:
         tuple(sorted(engine.joins)),
         engine.stores,
         call.transfer,
+        call.link,
         len(call.transfers),
         call.ending,
     )
