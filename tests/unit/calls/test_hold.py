@@ -1,5 +1,6 @@
 """A joined party is put on hold and taken back; the outcome knows nothing of it."""
 
+import msgspec
 import pytest
 
 from offhook.calls import Call, CallState
@@ -10,19 +11,21 @@ from offhook.calls.events import (
     LegAnswered,
     LegEnded,
     LegHeld,
+    LegHolds,
     LegsJoined,
     UnholdRequested,
     decode_fact,
     encode_fact,
 )
+from offhook.calls.model import CallPlan
 from offhook.calls.replay import replay
 from offhook.calls.states import Output
 
 from .calls_language import two_party_plan
 
 
-def given_joined_call() -> Call:
-    call = Call(two_party_plan(), 1.0)
+def given_joined_call(plan: CallPlan | None = None) -> Call:
+    call = Call(plan or two_party_plan(), 1.0)
     call.start(1.0)
     for event in (LegAnswered("a"), LegAnswered("b"), LegsJoined("a", "b")):
         call.receive(event, 2.0)
@@ -84,3 +87,60 @@ def test_the_journal_tells_of_it() -> None:
     call = replay(two_party_plan(), 1.0, [])
     assert call.legs == {}
     assert replay(two_party_plan(), 1.0, [(2.0, facts[0])]).legs == {}  # of a leg nobody knows
+
+
+# --- by the phones themselves ---
+
+
+def given_music() -> Call:
+    plan = msgspec.structs.replace(two_party_plan(), music_on_hold="de")
+    return given_joined_call(plan)
+
+
+@pytest.mark.parametrize(("holder", "other"), [("a", "b"), ("b", "a")])
+def test_a_phone_holds_the_other_party(holder: str, other: str) -> None:
+    call = given_music()
+    assert call.receive(LegHolds(holder, True), 3.0) == [LegHeld(other, True), HoldLeg(other, "de")]
+    assert held(call) == [other]
+    assert call.receive(LegHolds(holder, False), 4.0) == [LegHeld(other, False), UnholdLeg(other)]
+
+
+def test_the_endpoint_that_holds_chooses_the_music_unless_the_plan_does() -> None:
+    call = given_joined_call()
+    leg = call.legs["a"]
+    leg.endpoint = msgspec.structs.replace(leg.endpoint, hold_media="uk")
+    assert HoldLeg("b", "uk") in call.receive(LegHolds("a", True), 3.0)
+
+
+def test_two_phones_that_hold_each_other_are_taken_back_one_by_one() -> None:
+    call = given_music()
+    call.receive(LegHolds("a", True), 3.0)
+    call.receive(LegHolds("b", True), 4.0)
+    assert held(call) == ["a", "b"]
+    assert call.receive(LegHolds("a", False), 5.0) == [
+        LegHeld("b", False), UnholdLeg("b"), HoldLeg("a", "de"),
+    ]  # fmt: skip
+    assert call.receive(LegHolds("b", False), 6.0) == [LegHeld("a", False), UnholdLeg("a")]
+
+
+def test_a_phone_that_holds_before_the_join_holds_from_then_on() -> None:
+    call = Call(two_party_plan(), 1.0)
+    call.start(1.0)
+    call.receive(LegAnswered("a"), 2.0)
+    assert call.receive(LegHolds("a", True), 2.5) == []
+    call.receive(LegAnswered("b"), 3.0)
+    assert call.receive(LegsJoined("a", "b"), 4.0)[-2:] == [LegHeld("b", True), HoldLeg("b", "")]
+
+
+def test_what_the_api_took_back_a_phone_need_not() -> None:
+    call = given_joined_call()
+    call.receive(LegHolds("a", True), 3.0)
+    assert call.receive(UnholdRequested("b"), 4.0) == [LegHeld("b", False), UnholdLeg("b")]
+    assert call.receive(LegHolds("a", False), 5.0) == []
+
+
+@pytest.mark.parametrize("is_holding", [True, False])
+def test_a_call_that_ends_hears_of_no_hold(is_holding: bool) -> None:
+    call = given_joined_call()
+    call.receive(LegEnded("a", "NORMAL_CLEARING", by_peer=True), 3.0)
+    assert call.receive(LegHolds("b", is_holding), 4.0) == []
