@@ -1,5 +1,6 @@
 """The live calls of each account, and what they take of its limits (kazoo-behaviour 7.7)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,9 @@ from .errors import CallLimitReached, NoCredit
 TRUNKS: Final = ("outbound_trunks", "twoway_trunks", "burst_trunks")
 """What a call that goes out may take."""
 
+INBOUND_TRUNKS: Final = ("inbound_trunks", "twoway_trunks", "burst_trunks")
+"""What a call that a carrier brings may take."""
+
 
 class AccountUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What an account's live calls take."""
@@ -21,7 +25,9 @@ class AccountUsage(msgspec.Struct, frozen=True, kw_only=True):
     resource_calls: int = 0
     """Calls with at least one party outside the account."""
     trunks: int = 0
-    """Parties outside the account."""
+    """Parties outside the account that were called."""
+    inbound: int = 0
+    """Calls that a carrier has brought."""
 
 
 NOTHING: Final = AccountUsage()
@@ -34,13 +40,15 @@ class AccountCalls:
         self._trunks: dict[str, dict[str, int]] = {}
         """Account id → call id → parties outside."""
         self._usage: dict[str, AccountUsage] = {}
+        self._dialled_out: Counter[tuple[str, str]] = Counter()
+        """(Account, device) and (account, "") → calls that phones have dialled to outside."""
 
     def add(self, plan: CallPlan) -> None:
         """Count a call from now on. Repeating it does nothing."""
         calls = self._trunks.setdefault(plan.account_id, {})
         if plan.call_id not in calls:
             calls[plan.call_id] = trunks_of(plan)
-            self._count(plan.account_id, 1, calls[plan.call_id])
+            self._count(plan, 1, calls[plan.call_id])
 
     def remove(self, plan: CallPlan) -> None:
         """Count it no longer. Repeating it does nothing."""
@@ -48,10 +56,22 @@ class AccountCalls:
         trunks = calls.pop(plan.call_id, None)
         if trunks is None:
             return
-        self._count(plan.account_id, -1, trunks)
+        self._count(plan, -1, trunks)
         if not calls:
             del self._trunks[plan.account_id]
             del self._usage[plan.account_id]
+
+    def add_party(self, plan: CallPlan, party: PartyPlan) -> None:
+        """Count a party that a transfer brings into a call, until the call is over."""
+        calls = self._trunks.get(plan.account_id, {})
+        if plan.call_id not in calls or not _goes_out(party):
+            return
+        before = self.usage(plan.account_id)
+        is_first = not calls[plan.call_id]
+        calls[plan.call_id] += 1
+        self._usage[plan.account_id] = msgspec.structs.replace(
+            before, resource_calls=before.resource_calls + is_first, trunks=before.trunks + 1
+        )
 
     def of(self, account_id: str) -> Sequence[str]:
         """Return the ids of an account's calls."""
@@ -61,13 +81,25 @@ class AccountCalls:
         """Return what they take."""
         return self._usage.get(account_id, NOTHING)
 
-    def _count(self, account_id: str, sign: int, trunks: int) -> None:
+    def dialled_out(self, account_id: str, device_id: str = "") -> int:
+        """Return how many calls the account's phones have dialled to outside; one phone's, if named."""
+        return self._dialled_out[account_id, device_id]
+
+    def _count(self, plan: CallPlan, sign: int, trunks: int) -> None:
+        account_id = plan.account_id
         before = self.usage(account_id)
         self._usage[account_id] = AccountUsage(
             calls=before.calls + sign,
             resource_calls=before.resource_calls + (sign if trunks else 0),
             trunks=before.trunks + sign * trunks,
+            inbound=before.inbound + (sign if _is_brought(plan) else 0),
         )
+        if not is_dialled_out(plan):
+            return
+        for key in ((account_id, plan.authorizing_id), (account_id, "")):
+            self._dialled_out[key] += sign
+            if not self._dialled_out[key]:
+                del self._dialled_out[key]
 
 
 def trunks_of(plan: CallPlan) -> int:
@@ -76,14 +108,39 @@ def trunks_of(plan: CallPlan) -> int:
 
 
 def _goes_out(party: PartyPlan) -> bool:
-    return any(endpoint.kind is EndpointKind.GATEWAY for step in party.steps for endpoint in step.endpoints)
+    return any(
+        endpoint.kind is EndpointKind.GATEWAY and not endpoint.is_caller
+        for step in party.steps
+        for endpoint in step.endpoints
+    )
+
+
+def _is_brought(plan: CallPlan) -> bool:
+    return plan.caller is not None and plan.caller.kind is EndpointKind.GATEWAY
+
+
+def is_dialled_out(plan: CallPlan) -> bool:
+    """Tell whether a phone has dialled this call, and it may leave the account (decision 0014)."""
+    caller = plan.caller
+    return caller is not None and caller.kind is EndpointKind.DEVICE and _goes_out(plan.second)
 
 
 def refuse_beyond(limits: Json, usage: AccountUsage, plan: CallPlan) -> None:
     """Raise CallLimitReached or NoCredit if the account may not have this call too."""
     if 0 <= _limit(limits, "calls") <= usage.calls:
         raise CallLimitReached("calls", limits["calls"])
-    trunks = trunks_of(plan)
+    brought = _sum_of(limits, INBOUND_TRUNKS)
+    if _is_brought(plan) and brought is not None and usage.inbound >= brought:
+        raise NoCredit(brought)
+    _refuse_trunks(limits, usage, trunks_of(plan))
+
+
+def refuse_party(limits: Json, usage: AccountUsage, party: PartyPlan) -> None:
+    """Raise CallLimitReached or NoCredit if the account may not bring this party into a call."""
+    _refuse_trunks(limits, usage, int(_goes_out(party)))
+
+
+def _refuse_trunks(limits: Json, usage: AccountUsage, trunks: int) -> None:
     if not trunks:
         return
     if 0 <= _limit(limits, "resource_consuming_calls") <= usage.resource_calls:
@@ -95,7 +152,11 @@ def refuse_beyond(limits: Json, usage: AccountUsage, plan: CallPlan) -> None:
 
 def trunk_limit(limits: Json) -> int | None:
     """Return how many parties outside an account may reach at once; None: no limit."""
-    set_ones = [limits[name] for name in TRUNKS if isinstance(limits.get(name), int)]
+    return _sum_of(limits, TRUNKS)
+
+
+def _sum_of(limits: Json, names: Sequence[str]) -> int | None:
+    set_ones = [limits[name] for name in names if isinstance(limits.get(name), int)]
     return sum(set_ones) if set_ones else None
 
 

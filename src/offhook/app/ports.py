@@ -232,6 +232,10 @@ class Calls(Protocol):
         """Return what an account's calls take of its limits."""
         ...
 
+    def dialled_out(self, account_id: str, device_id: str = "") -> int:
+        """Return how many live calls phones of the account have dialled to outside; one phone's, if named."""
+        ...
+
     def so_far(self, account_id: str, call_id: str) -> CallSoFar | None:
         """Return a live call with every entry until this instant, or None if it is not live here."""
         ...

@@ -6,7 +6,7 @@ from offhook.app.ports import Document
 from offhook.kernel import Random
 
 from .account_directory import AccountDirectory
-from .dialling import OVER_HTTP
+from .dialling import OVER_HTTP, Dialling
 from .errors import CallRestricted
 from .flow import Walk
 from .flow_modules import follow
@@ -24,13 +24,15 @@ MAX_FORWARDS: Final = 3
 class Router:
     """Routes numbers inside one account."""
 
-    def __init__(self, phones: Phones, random: Random, *, for_visitor: bool) -> None:
+    def __init__(
+        self, phones: Phones, random: Random, *, for_visitor: bool, dialling: Dialling = OVER_HTTP
+    ) -> None:
         self.phones = phones
         self.directory: AccountDirectory = phones.directory
         self.random = random
         self.for_visitor = for_visitor
         """The request was anonymous: it never reaches an emergency number."""
-        self.dialling = OVER_HTTP
+        self.dialling = dialling
         """Who dials, if it is somebody on the line."""
 
     async def route(
