@@ -19,8 +19,9 @@ from .transactions import ClientTransaction
 if TYPE_CHECKING:
     from .client_side import ClientSide
 
-MAX_GLARES: Final = 3
-"""Re-INVITEs that crossed the peer's are sent again so often; after that the caller is told 491."""
+MAX_GLARES: Final = 8
+"""Re-INVITEs that crossed the peer's are sent again so often, over 32 s at most: as long as timer B would
+have waited for an answer. After that the caller is told 491."""
 GLARE_OWNER_S: Final = (2.1, 1.9)
 """RFC 3261 14.1: whoever made the Call-ID waits 2.1 to 4.0 s (start, width)."""
 GLARE_OTHER_S: Final = (0.0, 2.0)
@@ -74,6 +75,14 @@ class ClientReinvite:
             self._sent, dialog.next_hop(), self, now, same_flow=dialog.same_flow
         )
 
+    def start_in_turn(self, now: float) -> None:
+        """Send it, or let the peer's own change of the session pass first (14.1)."""
+        dialog = self.dialog
+        if not (dialog.has_their_offer or dialog.unacknowledged is not None or dialog.update is not None):
+            self.start(now)
+        elif not self._waits(now):
+            self.give_up(491, "Request Pending", now)
+
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         """Pass on the first 2xx, acknowledge repeated ones again, deal with refusals."""
         if response.status < 200:
@@ -110,7 +119,7 @@ class ClientReinvite:
         self._is_done = True
         if self.dialog.reinvite is self:
             self.dialog.reinvite = None
-            if self.transaction.state is State.PROCEEDING:
+            if self.cseq and self.transaction.state is State.PROCEEDING:
                 # The final answer may never come: a peer repeats none after its BYE.
                 wheel, give_up = self._side.core.wheel, self._side.core.config.give_up
                 wheel.start(now + give_up, partial(self._abandon, self.transaction))
@@ -145,7 +154,6 @@ class ClientReinvite:
             self._side.core.events.append(ReinviteAnswered(self, dialog, response))
 
     def _tries_again(self, response: Response, now: float) -> bool:
-        core = self._side.core
         if self.dialog.state is not DialogState.CONFIRMED:
             return False
         if response.status in (401, 407):
@@ -155,10 +163,15 @@ class ClientReinvite:
                 self._answered = answered
                 self.start(now)
             return answered is not None
-        if response.status != 491 or self._glares >= MAX_GLARES:
+        return response.status == 491 and self._waits(now)
+
+    def _waits(self, now: float) -> bool:
+        """Sit a glare out, then try again; False after MAX_GLARES of them."""
+        if self._glares >= MAX_GLARES:
             return False
         self._glares += 1
         self.is_waiting = True
+        core = self._side.core
         start, width = GLARE_OWNER_S if self.dialog.is_caller else GLARE_OTHER_S
         core.wheel.start(now + start + width * core.random.uniform(), self._start_after_glare)
         return True
@@ -167,8 +180,4 @@ class ClientReinvite:
         self.is_waiting = False
         if self._is_done or self.dialog.state is not DialogState.CONFIRMED:
             return
-        dialog = self.dialog
-        if dialog.has_their_offer or dialog.unacknowledged is not None or dialog.update is not None:
-            self.give_up(491, "Request Pending", now)  # the peer's own came first
-        else:
-            self.start(now)
+        self.start_in_turn(now)

@@ -88,15 +88,18 @@ class ClientSide:
         return request
 
     def reinvite(self, dialog: Dialog, body: bytes, now: float, headers: HeaderLines = ()) -> ClientReinvite:
-        """Offer a new session in a dialog. Raises LocalDialogOver; one at a time (14.1)."""
+        """Offer a new session in a dialog. Raises LocalDialogOver; one at a time (14.1).
+
+        While the peer changes the session itself, or an UPDATE of ours does, it waits for its turn.
+        """
         self._refuse_ended(dialog)
         reinvite = ClientReinvite(self, dialog, body, headers)
-        if dialog.reinvite or dialog.has_our_offer or dialog.has_their_offer:
+        if dialog.reinvite:
             reinvite.give_up(491, "Request Pending", now)
             return reinvite
         self._acknowledge_if_due(dialog, now)
         dialog.reinvite = reinvite
-        reinvite.start(now)
+        reinvite.start_in_turn(now)
         return reinvite
 
     def refresh(self, dialog: Dialog, now: float) -> None:

@@ -4,6 +4,7 @@ from itertools import count
 
 import pytest
 
+from offhook.sip.client_reinvite import MAX_GLARES
 from offhook.sip.commands import EndReason, OutgoingRequest
 from offhook.sip.digest import DigestServer, Verdict, hash_credentials
 from offhook.sip.errors import LocalDialogOver, LocalHeaderInjection, LocalOverload
@@ -16,6 +17,7 @@ from offhook.sip.events import (
     InviteProgress,
     ReinviteAnswered,
     ReinviteFailed,
+    RequestReceived,
     ResponseReceived,
 )
 from offhook.sip.flows import Flow
@@ -620,6 +622,45 @@ def test_glare_is_tried_again_after_a_random_pause(wire: Wire) -> None:
     assert {request.cseq.number for request in wire.requests("INVITE")} == {1, 2, 3}
     wire.answer(wire.last("INVITE"), 200)
     wire.one(ReinviteAnswered)
+
+
+def test_a_peer_that_never_lets_us_have_our_turn_is_reported(wire: Wire) -> None:
+    dialog = given_dialog(wire)
+    wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
+    wire.settle()
+    for _ in range(1 + MAX_GLARES):
+        wire.answer(wire.last("INVITE"), 491)
+        wire.wait(4.1)
+    assert wire.one(ReinviteFailed).status == 491
+    assert len({request.cseq.number for request in wire.requests("INVITE")}) == 2 + MAX_GLARES
+
+
+def test_our_reinvite_waits_until_theirs_is_done(wire: Wire) -> None:
+    dialog = given_dialog(wire)
+    wire.receive(peer_request(wire, "INVITE", 1))
+    theirs = wire.one(RequestReceived).transaction
+    wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
+    wire.settle()
+    wire.wait(4.1)
+    assert {request.cseq.number for request in wire.requests("INVITE")} == {1}, "theirs is not answered yet"
+    wire.core.respond(theirs, 200, body=b"v=2\r\n", now=wire.now)
+    wire.settle()
+    wire.receive(peer_request(wire, "ACK", 1))
+    wire.wait(4.1)
+    assert wire.last("INVITE").body == b"v=1\r\n"
+    wire.answer(wire.last("INVITE"), 200)
+    wire.one(ReinviteAnswered)
+
+
+def test_a_dialog_that_ends_while_our_reinvite_waits_fails_it(wire: Wire) -> None:
+    dialog = given_dialog(wire)
+    wire.receive(peer_request(wire, "INVITE", 1))
+    wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
+    wire.receive(peer_request(wire, "BYE", 2))
+    assert wire.one(ReinviteFailed).status == 481
+    wire.wait(40)
+    assert {request.cseq.number for request in wire.requests("INVITE")} == {1}
+    assert_clean(wire)
 
 
 def test_glare_on_our_side_refuses_theirs(wire: Wire) -> None:
