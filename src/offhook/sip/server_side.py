@@ -15,6 +15,7 @@ from .events import AckReceived, Cancelled, DialogEndReason, RequestReceived
 from .flows import Flow
 from .gate import Gate, OpenGate
 from .message import Request, Response, response_to, serialize
+from .received_invites import ReceivedInvite
 from .server_offers import ServerOffers, takes_sessions
 from .session_headers import is_too_short
 from .session_timer import follow_request
@@ -306,6 +307,24 @@ class ServerSide:
             self._finish_invite(transaction, dialog, status, data, now)
         elif dialog is not None and dialog.server_update is transaction:
             dialog.server_update = None
+            if status < 300 and dialog.state is DialogState.EARLY:
+                dialog.early_session = transaction.request.body
+
+    # --- INVITEs that wait ---
+
+    def received_invite(self, record: ReceivedInvite) -> ServerTransaction | None:
+        """Return the transaction of an INVITE that still waits for its answer."""
+        transaction = self._core.layer.find_server(record.request(), "INVITE")
+        return None if transaction is None or transaction.is_answered else transaction
+
+    def resume_received(self, record: ReceivedInvite, to_tag: str, now: float) -> ServerTransaction:
+        """Take up an INVITE that came to an earlier process."""
+        transaction = self.received_invite(record)
+        if transaction is None:
+            transaction = self._core.layer.accept(record.request(), self, record.source_anew())
+            transaction.guard(now)
+        transaction.to_tag = to_tag
+        return transaction
 
     def _make_dialog(self, transaction: ServerTransaction, response: Response) -> Dialog:
         request = transaction.request

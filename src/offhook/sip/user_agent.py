@@ -19,6 +19,7 @@ from .events import InviteProgress, SipEvent
 from .flows import Flow
 from .gate import Gate
 from .message import Request, Response, parse_message
+from .received_invites import ReceivedInvite
 from .records import DialogRecord, InviteRecord
 from .server_side import ServerSide
 from .transactions import ServerTransaction
@@ -203,6 +204,21 @@ class UserAgentCore:
         return self._server.respond(
             transaction, status, reason, headers=headers, body=body, content_type=content_type, now=now
         )
+
+    def record_of(self, transaction: ServerTransaction) -> ReceivedInvite:
+        """Return what to keep of a received INVITE, to answer it later: by this process, or by the next."""
+        return ReceivedInvite.of(transaction, self._state.contact(transaction.source))
+
+    def received_invite(self, record: ReceivedInvite) -> ServerTransaction | None:
+        """Return an INVITE that still waits for respond(); None if it is cancelled, answered or forgotten."""
+        return self._server.received_invite(record)
+
+    def resume_received(self, record: ReceivedInvite, to_tag: str, now: float) -> ServerTransaction:
+        """Take up an INVITE that a process before us received, to respond() to it with the tag it was given.
+
+        If our 2xx may be out, end that too: resume_dialog(record.dialog(to_tag)), bye().
+        """
+        return self._server.resume_received(record, to_tag, now)
 
     def find_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> Dialog | None:
         """Return the dialog that a Replaces names (RFC 3891 3), or None."""
