@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from offhook.app.token_costs import TokenCosts
 from offhook.delivery import parse_networks
 from offhook.delivery.targets import Network
 from offhook.kernel import OffhookError
@@ -114,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Tokens per address and account; 0 = no limit."""
     rate_refill: Annotated[float, Meta(gt=0)] = 10.0
     """Tokens per second."""
+    kazoo_token_costs: str = ""
+    """Tokens that requests cost: `*=1, user_auth=35, devices/PUT=2`; else one costs 1, a login 10."""
     calls_per_second: Annotated[float, Meta(ge=0)] = 0.0
     """Calls this node starts per second; 0 = no limit."""
     calls_max: Count = 0
@@ -184,6 +187,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def webhook_networks(self) -> tuple[Network, ...]:
         """Return the networks webhooks may reach. Raises ValueError, which `load_settings` has ruled out."""
         return parse_networks(_words(self.webhook_allow))
+
+    @property
+    def token_costs(self) -> TokenCosts:
+        """Return what requests cost. Raises ValueError, which `load_settings` has ruled out."""
+        return TokenCosts.parse(self.kazoo_token_costs)
 
     @property
     def quirks(self) -> frozenset[str]:
@@ -273,6 +281,10 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_SMTP_HOST: needs OFFHOOK_MAIL_FROM and OFFHOOK_RECOVERY_HOSTS")
     if not _is_port_range(settings.media_ports):
         faults.append("OFFHOOK_MEDIA_PORTS: must be FIRST-LAST with room for at least 16 ports above 1023")
+    try:
+        TokenCosts.parse(settings.kazoo_token_costs)
+    except ValueError as error:
+        faults.append(f"OFFHOOK_KAZOO_TOKEN_COSTS: {error}")
     if not settings.sip_digest_algorithms or not set(settings.sip_digest_algorithms) <= {"MD5", "SHA-256"}:
         faults.append("OFFHOOK_SIP_DIGEST: must be MD5, SHA-256 or both, separated by a comma")
     try:

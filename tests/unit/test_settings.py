@@ -28,6 +28,7 @@ def test_every_wrong_key_is_named() -> None:
                 "OFFHOOK_MASTER_API_KEY": "short",
                 "OFFHOOK_SIP_HOST": "localhost",
                 "OFFHOOK_SIP_DIGEST": "rot13",
+                "OFFHOOK_KAZOO_TOKEN_COSTS": "devices=many",
             },
         )
     text = str(caught.value)
@@ -39,6 +40,7 @@ def test_every_wrong_key_is_named() -> None:
         "SIP_TLS_PORT",
         "MASTER_API_KEY",
         "SIP_HOST",
+        "KAZOO_TOKEN_COSTS",
     ):
         assert f"OFFHOOK_{name}: " in text
 

@@ -36,6 +36,10 @@ _EXPOSE_HEADERS: Final = (
 _PAST: Final = (b"expires", b"Fri, 01 Jan 1999 00:00:00 GMT")
 _JSON: Final = (b"content-type", b"application/json")
 
+_WITH_BODY: Final = ("PUT", "POST", "PATCH")
+_NO_CONTENT_TYPE: Final = (b"x-rfc2616", b"Section 14.17: the request has no Content-Type")
+"""KAZOO's hint, in other words."""
+
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -49,6 +53,8 @@ class Reply:
     """`_rev` of a document; becomes the ETag."""
     is_list: bool = False
     """The ETag is a hash of the data."""
+    is_chunked: bool = False
+    """A list that is sent piece by piece unless the client says otherwise; then it has no ETag."""
     location: str = ""
     paging: Json | None = None
     auth_token: str = ""
@@ -91,7 +97,7 @@ def render(request: Request, reply: Reply, *, node: str, now: float, methods: It
         headers.append((b"content-type", reply.content_type.encode()))
         headers += reply.headers
         return Answer(reply.status, headers, reply.body, reply.stream)
-    if reply.is_list and reply.status == 200 and _is_chunked(request):
+    if reply.is_list and reply.status == 200 and _is_chunked(request, reply):
         return _chunked(request, reply, node=node, now=now, methods=methods)
     data = _encoder.encode({} if reply.data is None else reply.data)
     revision = reply.revision
@@ -115,9 +121,10 @@ def render(request: Request, reply: Reply, *, node: str, now: float, methods: It
     return Answer(reply.status, headers, _encode(request, envelope, headers))
 
 
-def _is_chunked(request: Request) -> bool:
+def _is_chunked(request: Request, reply: Reply) -> bool:
     wanted = request.query.get("is_chunked")
-    return wanted == "true" and not {"jsonp", "pretty_print"} & request.query.keys()
+    is_wanted = wanted == "true" or (reply.is_chunked and wanted != "false")
+    return is_wanted and not {"jsonp", "pretty_print"} & request.query.keys()
 
 
 def _chunked(request: Request, reply: Reply, *, node: str, now: float, methods: Iterable[str]) -> Answer:
@@ -191,6 +198,8 @@ def _encode(request: Request, envelope: Json, headers: list[Header]) -> bytes:
 
 def _headers(request: Request, methods: Iterable[str], *, always_cors: bool = False) -> list[Header]:
     headers = [(b"x-request-id", request.request_id.encode("ascii")), _PAST]
+    if request.http_method in _WITH_BODY and "content-type" not in request.headers:
+        headers.append(_NO_CONTENT_TYPE)
     if always_cors or request.is_cors:
         headers += cors_headers(methods)
     return headers

@@ -44,6 +44,7 @@ class Gate:
         settings = services.settings
         self._trusted_proxies = settings.trusted_proxies
         self._buckets = TokenBuckets(settings.rate_bucket, settings.rate_refill_per_s)
+        self._costs = settings.token_costs
         self._requests = Counter(
             "offhook_http_requests", "Answers by route and status.", ("route", "method", "status"),
             registry=services.metrics,
@@ -159,12 +160,21 @@ class Gate:
             raise fault("invalid_credentials")
 
     def _charge(self, request: Request, route: Route, principal: Principal | None) -> None:
-        self._take(request, principal.account_id if principal is not None else "", route.cost)
+        caller_id = principal.account_id if principal is not None else ""
+        cost = self._costs.cost(
+            route.words,
+            request.method,
+            request.arguments.get("account_id") or caller_id,
+            default=LOGIN_COST if route.is_login else 1,
+        )
+        self._take(request, caller_id, cost, is_login=route.is_login)
 
-    def _take(self, request: Request, account_id: str, cost: int) -> None:
+    def _take(self, request: Request, account_id: str, cost: int, *, is_login: bool) -> None:
         now = self._services.clock.monotonic()
         request.tokens_taken = cost
-        request.tokens_left = self._buckets.take(request.address, account_id, cost=cost, now=now)
+        request.tokens_left = self._buckets.take(
+            request.address, account_id, cost=cost, now=now, takes_rest=is_login
+        )
 
     def _call_pass(self, request: Request) -> CallPass | None:
         """Return what the visitor's call token opens, if one was sent. Raises ExpiredToken, ApiError 403."""
@@ -191,7 +201,7 @@ class Gate:
     async def _basic(self, request: Request, authorization: str) -> Principal | None:
         auth, credentials = self._services.auth, authorization.strip()
         if not auth.remembers(credentials):
-            self._take(request, "", LOGIN_COST)
+            self._take(request, "", LOGIN_COST, is_login=True)
         try:
             return await auth.basic(credentials, address=request.address)
         except ExpiredToken:

@@ -1,7 +1,7 @@
 """Lists: pages by opaque key, month ranges, projections (kazoo-behaviour 12)."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -101,9 +101,11 @@ async def document_list(
     summary: Callable[[Document], Json],
     *,
     keep: Callable[[Document], bool] | None = None,
+    complete: Callable[[list[Json]], Awaitable[None]] | None = None,
 ) -> Reply:
     """Return a page of summaries, filtered, by name and id (KAZOO: by random id, descending).
 
+    complete adds to the items of the page what summary cannot know.
     The page key names the first row of the page, so that rows that come or go never shift the others.
     Raises ApiError 400.
     """
@@ -113,6 +115,8 @@ async def document_list(
         documents, _range(request, wanted, page, backwards=backwards), _chosen(request, keep)
     )
     items = [summary(document) for _, document in rows]
+    if complete is not None:
+        await complete(items)
     return _paged(request, items, page, _encode_key(following) if following else "")
 
 

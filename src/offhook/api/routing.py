@@ -36,16 +36,20 @@ class Route:
     path: str
     handlers: dict[str, Handler]
     access: Access = Access.TOKEN
-    cost: int = 1
-    """Tokens it takes from the caller's bucket."""
+    is_login: bool = False
+    """It takes LOGIN_COST tokens from the caller's bucket, others one, unless the settings say otherwise."""
     takes_files: bool = False
     """A body that is no JSON is a file (`request.upload`); elsewhere it is refused with 415."""
     takes_lists: bool = False
     """`data` is a list (`request.items`)."""
     methods: tuple[str, ...] = field(init=False)
+    words: tuple[str, ...] = field(init=False)
+    """What the path says beside ids, without `accounts` if more follows: `devices`, `quickcall`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "methods", tuple(m for m in METHOD_ORDER if m in self.handlers))
+        words = [word for word in self.path.split("/") if not word.startswith("{")]
+        object.__setattr__(self, "words", tuple(words[1:] if words[0] == "accounts" and words[1:] else words))
 
 
 class _Node:

@@ -17,6 +17,7 @@ from offhook.app.media import MediaService
 from offhook.app.photos import UserPhotos
 from offhook.app.ports import Calls, PhoneNotices, Registrations, Store
 from offhook.app.recovery import PasswordRecovery
+from offhook.app.token_costs import TokenCosts
 from offhook.app.webhook_service import WebhookService
 from offhook.kernel import Clock, Random
 
@@ -34,6 +35,8 @@ class ApiSettings:
     """OFFHOOK_RATE_BUCKET: tokens per address and account; 0 = no limit."""
     rate_refill_per_s: float = 10.0
     """OFFHOOK_RATE_REFILL."""
+    token_costs: TokenCosts = field(default_factory=lambda: TokenCosts({}))
+    """OFFHOOK_KAZOO_TOKEN_COSTS."""
     websockets_per_address: int = 0
     """OFFHOOK_WEBSOCKETS_PER_ADDRESS; 0 = no limit."""
     system_wide_channels: bool = False

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from offhook.directory.model import Document, Json
-from offhook.kernel import Clock, Random
+from offhook.kernel import Clock, Random, gregorian_s
 
 from .document_writes import keys_of
 from .documents import DocumentService, Precondition, no_precondition
@@ -19,6 +19,8 @@ API_KEY_DIGITS: Final = 64
 
 MASTER_SETTING: Final = "master_account_id"
 SECRET_SETTING: Final = "secret"  # noqa: S105 (a name, no secret)
+
+TRIAL_EXPIRES: Final = "trial_expires"
 
 MASTER_NAME: Final = "master"
 
@@ -153,6 +155,19 @@ class Accounts:
             private["reseller"] = True
         return await self._documents.keep_private(account, private)
 
+    async def set_expiry(self, account: Document, at_gregorian_s: int | None) -> Document:
+        """Let an account end at a time, or never. Raises NotAllowed for the master, RevisionConflict."""
+        if account.id == self.master_account_id:
+            raise NotAllowed
+        private = {name: value for name, value in account.private.items() if name != TRIAL_EXPIRES}
+        if at_gregorian_s is not None:
+            private[TRIAL_EXPIRES] = at_gregorian_s
+        return await self._documents.keep_private(account, private)
+
+    async def descendants_count(self, account_id: str) -> int:
+        """Return how many accounts are below."""
+        return await self._store.documents.count("ancestor", account_id)
+
     def is_reseller(self, account: Document) -> bool:
         """Tell whether accounts below it name it as their reseller."""
         return account.id == self.master_account_id or account.private.get("reseller") is True
@@ -184,6 +199,21 @@ class Accounts:
         """Return the ancestors, root first."""
         found = [await self._store.documents.get(id, id, type="account") for id in _tree(account)]
         return [ancestor for ancestor in found if ancestor is not None]
+
+
+def expires_gregorian_s(account: Document) -> int | None:
+    """Return when the account's time is over (KAZOO's `pvt_trial_expires`), or None."""
+    found = account.private.get(TRIAL_EXPIRES)
+    return found if isinstance(found, int) else None
+
+
+def refuse_closed(account: Document, now: float) -> None:
+    """Raise InvalidDocument, in KAZOO's words, if an account is disabled or over. now is Unix seconds."""
+    if account.data.get("enabled", True) is False:
+        raise InvalidDocument({"account": {"disabled": {"message": "account disabled"}}})
+    expires = expires_gregorian_s(account)
+    if expires is not None and expires <= gregorian_s(now):
+        raise InvalidDocument({"account": {"expired": {"message": "account expired", "cause": expires}}})
 
 
 def _moved(account: Document, top_id: str, above: list[str], now: float) -> DocumentWrite:

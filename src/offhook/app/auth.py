@@ -9,7 +9,8 @@ from offhook.directory import Document, Json, normal_account_name
 from offhook.directory.numbers import normalise
 from offhook.kernel import Clock, Random
 
-from .errors import InvalidDocument, NotAllowed, WrongCredentials
+from .accounts import refuse_closed
+from .errors import NotAllowed, WrongCredentials
 from .limits import LoginLimiter
 from .passwords import DIGESTS, Passwords
 from .ports import Store
@@ -62,7 +63,7 @@ class Auth:
         method = str(data.get("method", "md5"))
         user = await self._user_by_digest(account, method, str(data["credentials"]), name, address)
         assert account is not None
-        self._refuse_disabled(account)
+        self._refuse_closed(account)
         return self._login(account, user, "cb_user_auth")
 
     async def api_login(self, api_key: str, *, address: str) -> Login | None:
@@ -74,7 +75,7 @@ class Auth:
             self._limiter.failed("api_key", address, now=now)
             return None
         self._limiter.succeeded("api_key", address)
-        self._refuse_disabled(found[0])
+        self._refuse_closed(found[0])
         return self._login(found[0], None, "cb_api_auth")
 
     async def basic(self, header: str, *, address: str) -> Principal | None:
@@ -89,7 +90,7 @@ class Auth:
         account = await self._store.documents.get(account_id, account_id, type="account")
         user = await self._user_by_digest(account, "md5", digest, account_id, address)
         assert account is not None
-        self._refuse_disabled(account)
+        self._refuse_closed(account)
         principal = self._principal(account, user, "cb_basic_auth")
         self._remembered.keep(header, principal, self._clock.monotonic(), generation=generation)
         return principal
@@ -99,7 +100,10 @@ class Auth:
         return self._recall(credentials) is not None
 
     async def check(self, token: str, *, account_header: str = "") -> Principal | None:
-        """Return whose token it is, or None if it is none of ours. Raises ExpiredToken."""
+        """Return whose token it is, or None if it is none of ours.
+
+        Raises ExpiredToken, InvalidDocument if the account's time is over.
+        """
         principal = self._recall(token)
         if principal is None:
             generation = self._remembered.generation
@@ -164,15 +168,14 @@ class Auth:
         self._limiter.succeeded(name, address)
         return found[0]
 
-    def _refuse_disabled(self, account: Document) -> None:
-        if account.data.get("enabled", True) is False:
-            raise InvalidDocument({"account": {"disabled": {"message": "account disabled"}}})
+    def _refuse_closed(self, account: Document) -> None:
+        refuse_closed(account, self._clock.epoch())
 
     def impersonate(self, principal: Principal, account: Document, user: Document) -> Login:
         """Log in as a user without its password. Raises NotAllowed for all but the master's people."""
         if not (principal.is_master and principal.is_admin):
             raise NotAllowed
-        self._refuse_disabled(account)
+        self._refuse_closed(account)
         original = {
             "original_account_id": principal.account_id,
             "original_owner_id": principal.owner_id,
@@ -184,7 +187,7 @@ class Auth:
         account = await self._store.documents.get(user.account_id, user.account_id, type="account")
         if account is None or not _is_alive(user):
             raise WrongCredentials
-        self._refuse_disabled(account)
+        self._refuse_closed(account)
         return self._login(account, user, "cb_user_auth")
 
     def token_info(self, principal: Principal) -> Json:
@@ -248,6 +251,7 @@ class Auth:
         if not _is_alive(account) or (owner_id and not _is_alive(user)):
             raise ExpiredToken
         assert account is not None
+        self._refuse_closed(account)
         if not hmac.compare_digest(self._identity(account, user), str(claims.get("identity_sig", ""))):
             raise ExpiredToken
         principal = self._principal(account, user, str(claims.get("method", "")))

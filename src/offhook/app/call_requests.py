@@ -11,7 +11,8 @@ from offhook.directory.model import Document, Json
 from offhook.kernel import Clock
 
 from .account_calls import refuse_beyond, trunk_limit
-from .errors import CallLimitReached, InvalidDocument, NoCredit
+from .accounts import refuse_closed
+from .errors import CallLimitReached, NoCredit
 from .limits import Throttles
 from .planning import (
     ConnectRequest,
@@ -64,9 +65,10 @@ class CallRequests:
         """Place the call of a button.
 
         Only an accepted call uses up the button's throttle. Raises PlanRefused, TooManyRequests, CallRefused,
-        CallLimitReached, NoCredit, StorageLost, KeyClaimed, InvalidDocument if the account is disabled.
+        CallLimitReached, NoCredit, StorageLost, KeyClaimed, InvalidDocument if the account is disabled
+        or its time is over.
         """
-        _refuse_disabled(account)
+        refuse_closed(account, self._clock.epoch())
         planned = await self.plan_connect(account, button, request)
         now = self._clock.monotonic()
         with self._throttles.invocation(button.id, throttle_of(button), now=now):
@@ -76,7 +78,7 @@ class CallRequests:
         self, account: Document, endpoint: Document, request: QuickcallRequest, asked: Asked = Asked()
     ) -> PlacedCall:
         """Place the call of a device or user. Raises as connect does; visitors are throttled."""
-        _refuse_disabled(account)
+        refuse_closed(account, self._clock.epoch())
         planned = await self.plan_quickcall(account, endpoint, request)
         limit = VISITOR_QUICKCALLS if request.visitor else None
         with self._throttles.invocation(endpoint.id, limit, now=self._clock.monotonic()):
@@ -130,11 +132,6 @@ class CallRequests:
         refuse_beyond(limits, self._calls.usage(plan.account_id), plan)  # place() counts it at once
         live = await self._calls.place(plan, claim=claim)
         return PlacedCall(plan, live, planned.answer)
-
-
-def _refuse_disabled(account: Document) -> None:
-    if account.data.get("enabled", True) is False:
-        raise InvalidDocument({"account": {"disabled": {"message": "account disabled"}}})
 
 
 def throttle_of(button: Document) -> int | None:

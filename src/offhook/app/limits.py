@@ -41,14 +41,19 @@ class TokenBuckets:
         self.refill_per_s = refill_per_s
         self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
 
-    def take(self, address: str, account_id: str, *, cost: int, now: float) -> int:
-        """Take `cost` tokens and return how many remain. Raises TooManyRequests if there are fewer."""
+    def take(self, address: str, account_id: str, *, cost: int, now: float, takes_rest: bool = False) -> int:
+        """Take `cost` tokens and return how many remain. Raises TooManyRequests if there are fewer.
+
+        What is there is then left, or taken too (KAZOO's "until" form: who guesses passwords waits longer).
+        """
         if not self.size:
             return 0
         level = self._level(address, account_id, now)
         left = level - cost
-        self._keep(address, account_id, max(left, 0.0) if left >= 0 else level, now)
-        if left < 0:
+        if left >= 0:
+            self._keep(address, account_id, left, now)
+        else:
+            self._keep(address, account_id, 0.0 if takes_rest else level, now)
             raise TooManyRequests(-left / self.refill_per_s if self.refill_per_s else THROTTLE_WINDOW_S)
         return int(left)
 

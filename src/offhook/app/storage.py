@@ -161,6 +161,10 @@ class Documents(Protocol):
         """Return live documents by key, oldest first."""
         ...
 
+    async def count(self, kind: str, value: str, *, scope: str = "") -> int:
+        """Return how many live documents have the key. Costs microseconds per hundred of them."""
+        ...
+
     async def list(
         self, account_id: str, *, type: str, after: str = "", limit: int | None = None
     ) -> Sequence[Document]:

@@ -187,6 +187,7 @@ class Node:
             node=_node_name(),
             settings=ApiSettings(
                 rate_bucket=settings.rate_bucket,
+                token_costs=settings.token_costs,
                 quirks=settings.quirks,
                 system_wide_channels=settings.system_wide_channels,
                 rate_refill_per_s=settings.rate_refill,

@@ -1,5 +1,9 @@
 """Accounts and the tree (kazoo-behaviour 3.4, 3.6, 7.1)."""
 
+import pytest
+
+from offhook.kernel import gregorian_s
+
 from .node import ApiNode, TestAccount
 
 
@@ -41,7 +45,13 @@ def test_tree_lists(node: ApiNode, acme: TestAccount) -> None:
     assert names(node.get(f"{grandchild.base}/parents")) == ["master", "Acme", "Child"]
     assert names(node.get(f"{grandchild.base}/tree", token=acme.token())) == ["Acme", "Child"]
     assert names(node.get(f"{acme.base}/siblings", token=acme.token())) == []
-    assert set(node.get(f"{acme.base}/children").data[0]) == {"id", "name", "realm", "flags"}
+    assert set(node.get(f"{acme.base}/children").data[0]) == {
+        "id",
+        "name",
+        "realm",
+        "flags",
+        "descendants_count",
+    }
     assert other.id
 
 
@@ -129,3 +139,49 @@ def test_master_is_made_once(node: ApiNode) -> None:
     assert again.created is False
     assert again.account_id == node.master
     assert again.api_key == "5" * 64
+
+
+def test_lists_say_how_many_accounts_are_below(node: ApiNode, acme: TestAccount) -> None:
+    child = node.given_account("Child", below=acme.id)
+    node.given_account("Grandchild", below=child.id)
+    counts = {item["name"]: item["descendants_count"] for item in node.get(
+        f"/v2/accounts/{node.master}/descendants").data}  # fmt: skip
+    assert counts == {"Acme": 2, "Child": 1, "Grandchild": 0}
+    [found] = node.get(f"/v2/accounts/{node.master}/search?t=account&q=name&v=acm").data
+    assert found["descendants_count"] == 2
+
+
+def test_an_account_whose_time_is_over_is_shut(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    button = acme.given_button(auth_required=False)
+    token, now = acme.token(), gregorian_s(node.run(_now(node)))
+    left = node.post(f"{acme.base}/trial", {"expires": now + 1_000}).data["trial_time_left"]
+    assert 900 < left <= 1_000
+    assert node.get(acme.base, token=token).status == 200
+    node.post(f"{acme.base}/trial", {"expires": now - 5})  # tokens are looked at anew
+    expired = {"account": {"expired": {"message": "account expired", "cause": now - 5}}}
+    for answer in (
+        node.get(acme.base, token=token),
+        node.put("/v2/api_auth", {"api_key": acme.api_key}, token=""),
+        node.get(f"{acme.base}/clicktocall/{button}/connect?contact=1002", token=""),
+    ):
+        assert (answer.status, answer.data) == (400, expired)
+    assert node.get(acme.base).data["trial_time_left"] < 0  # who is above it still gets in
+    node.post(f"{acme.base}/trial", {"expires": None})
+    assert "trial_time_left" not in node.get(acme.base, token=token).data
+
+
+async def _now(node: ApiNode) -> float:
+    return node.clock.epoch()
+
+
+@pytest.mark.parametrize("expires", ["soon", True, -1, 1.5])
+def test_times_that_are_none_are_refused(node: ApiNode, acme: TestAccount, expires: object) -> None:
+    answer = node.post(f"{acme.base}/trial", {"expires": expires})
+    assert (answer.status, list(answer.data)) == (400, ["expires"])
+    assert node.post(f"{acme.base}/trial", {}).status == 400
+
+
+def test_nobody_sets_its_own_time(node: ApiNode, acme: TestAccount) -> None:
+    assert node.post(f"{acme.base}/trial", {"expires": None}, token=acme.token()).status == 403
+    assert node.post(f"/v2/accounts/{node.master}/trial", {"expires": None}).status == 403

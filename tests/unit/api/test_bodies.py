@@ -9,7 +9,7 @@ from offhook.api.bodies import PARTS_MAX, read_body
 from offhook.api.coding import takes_gzip
 from offhook.api.errors import ApiError
 
-from .node import ApiNode, TestAccount
+from .node import ApiNode, TestAccount, settle
 
 BOUNDARY = "frontier"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -117,6 +117,33 @@ def test_a_chunked_list_says_the_same(node: ApiNode, acme: TestAccount, size: st
         assert chunked.json[key] == whole[key], key
     assert isinstance(chunked.json["page_size"], int)
     assert node.get(f"{acme.base}/resources?is_chunked=true").data == []
+
+
+def test_cdrs_come_in_chunks_unless_they_are_not_wanted_so(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_two_phones()
+    call = node.get(f"{acme.base}/clicktocall/{acme.given_button()}/connect?contact=1002").data["call_id"]
+    settle(node)
+    node.delete(f"{acme.base}/calls/{call}")
+    settle(node)
+    path = f"{acme.base}/cdrs"
+    assert len(node.get(path).data) == 2
+    chunked, whole = node.get(path), node.get(f"{path}?is_chunked=false")
+    assert "content-length" not in chunked.headers
+    assert "etag" not in chunked.headers
+    assert "etag" in whole.headers
+    for key in ("data", "page_size", "status"):
+        assert chunked.json[key] == whole.json[key]
+    packed = node.get(path, headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(packed.body))["data"] == whole.data
+
+
+def test_what_has_no_content_type_is_told_so(node: ApiNode, acme: TestAccount) -> None:
+    path, button = f"{acme.base}/clicktocall", {"name": "a", "extension": "1"}
+    assert "x-rfc2616" in node.put(path, button).headers
+    typed = node.put(path, button, headers={"content-type": "application/json"})
+    assert "x-rfc2616" not in typed.headers
+    assert "x-rfc2616" not in node.get(path).headers
 
 
 def test_an_array_is_data_only_where_it_says_so(node: ApiNode, acme: TestAccount) -> None:

@@ -9,6 +9,7 @@ from offhook.api import ApiSettings
 from offhook.app.call_limits import CallLimits
 from offhook.app.errors import StorageLost, TooManyRequests
 from offhook.app.limits import BUCKETS_MAX, LoginLimiter, Throttles, TokenBuckets
+from offhook.app.token_costs import TokenCosts
 
 from .node import ApiNode
 
@@ -49,6 +50,27 @@ def test_logins_cost_more(given_node: Start) -> None:
     node = given_node(settings=ApiSettings(rate_bucket=100, rate_refill_per_s=0.001))
     answer = node.put("/v2/api_auth", {"api_key": "5" * 64}, token="")
     assert answer.json["tokens"] == {"consumed": 10, "remaining": 80}
+
+
+def test_costs_are_as_the_settings_say(given_node: Start) -> None:
+    costs = TokenCosts.parse("user_auth=35, quickcall=5, token_auth=0")
+    node = given_node(settings=ApiSettings(rate_bucket=100, rate_refill_per_s=0.001, token_costs=costs))
+    assert node.get("/v2/token_auth").json["tokens"]["consumed"] == 0
+    assert node.get("/v2/schemas", token="").json["tokens"]["consumed"] == 1
+    path = f"/v2/accounts/{node.master}/devices/{'f' * 32}/quickcall/1"
+    assert node.get(path).json["tokens"]["consumed"] == 5
+
+
+def test_a_login_that_cannot_be_paid_takes_the_rest(given_node: Start) -> None:
+    node = given_node(settings=ApiSettings(rate_bucket=19, rate_refill_per_s=0.001))
+    wrong = {"api_key": "6" * 64}
+    assert node.put("/v2/api_auth", wrong, token="").status == 429  # the node's own took ten
+    assert node.get("/v2/schemas", token="").status == 429
+    node.address = "192.0.2.8"
+    assert node.put("/v2/api_auth", wrong, token="").status == 404
+    for _ in range(9):
+        assert node.get("/v2/schemas", token="").status == 200
+    assert node.get("/v2/schemas", token="").status == 429
 
 
 def test_basic_credentials_cost_as_logins(given_node: Start) -> None:

@@ -7,7 +7,7 @@ from offhook.api.errors import field_fault, precondition_failed
 from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
-from offhook.app.accounts import Accounts
+from offhook.app.accounts import Accounts, expires_gregorian_s
 from offhook.app.errors import NotAllowed
 from offhook.directory.model import Document, Json
 from offhook.directory.ordering import CHILDREN, DESCENDANTS
@@ -77,6 +77,9 @@ class AccountEndpoints(Collection):
         }
         if tree:
             data["reseller_id"] = await accounts.reseller_of(document)
+        expires = expires_gregorian_s(document)
+        if expires is not None:
+            data["trial_time_left"] = expires - gregorian_s(self.services.clock.epoch())
         data["billing_mode"] = _billing_mode(data.get("reseller_id"), caller.account_id, accounts)
         if caller.is_admin and request.is_true("include_api_key"):
             data["api_key"] = document.private.get("api_key", "")
@@ -114,7 +117,14 @@ class AccountEndpoints(Collection):
 
     async def _accounts(self, request: Request, wanted: ListOf, *, without: str = "") -> Reply:
         keep = (lambda account: account.id != without) if without else None
-        return await document_list(request, self.services.documents, wanted, account_summary, keep=keep)
+        return await document_list(
+            request, self.services.documents, wanted, account_summary, keep=keep, complete=self.count_below
+        )
+
+    async def count_below(self, items: list[Json]) -> None:
+        """Add to accounts of a list how many are below each."""
+        for item in items:
+            item["descendants_count"] = await self.services.accounts.descendants_count(item["id"])
 
     async def move(self, request: Request) -> Reply:
         """POST …/move `{"to": id}`: another parent. For the master account."""
@@ -136,6 +146,23 @@ class AccountEndpoints(Collection):
     async def _set_reseller(self, request: Request, *, is_reseller: bool) -> Reply:
         self._only_master(request)
         account = await self.services.accounts.set_reseller(request.target, is_reseller=is_reseller)
+        return document_reply(account, await self.shown(request, account))
+
+    async def expire(self, request: Request) -> Reply:
+        """POST …/trial `{"expires": Gregorian seconds, or null}`: for accounts above, never for one's own.
+
+        KAZOO has no endpoint for it: there it is written into the database.
+        """
+        caller = request.caller
+        if not caller.is_admin or caller.account_id == request.account_id:
+            raise NotAllowed
+        if "expires" not in request.data:
+            raise field_fault("expires", "required", "Field is required but missing", value="expires")
+        expires = request.data["expires"]
+        if expires is not None and (not isinstance(expires, int) or isinstance(expires, bool) or expires < 0):
+            text = "Value did not match type(s): integer, null"
+            raise field_fault("expires", "type", text, target="integer", value=str(expires)[:40])
+        account = await self.services.accounts.set_expiry(request.target, expires)
         return document_reply(account, await self.shown(request, account))
 
     def _only_master(self, request: Request) -> None:
@@ -176,6 +203,7 @@ class AccountEndpoints(Collection):
             Route(f"{ACCOUNT_ITEM}/parents", {"GET": self.parents}),
             Route(f"{ACCOUNT_ITEM}/tree", {"GET": self.parents}),
             Route(f"{ACCOUNT_ITEM}/move", {"POST": self.move}),
+            Route(f"{ACCOUNT_ITEM}/trial", {"POST": self.expire}),
             Route(f"{ACCOUNT_ITEM}/reseller", {"PUT": self.promote, "DELETE": self.demote}),
             Route(f"{ACCOUNT_ITEM}/api_key", {"GET": self.read_api_key, "PUT": self.rotate_api_key}),
         ]

@@ -85,7 +85,9 @@ class CdrEndpoints:
             return await self._csv(request, page, pages, offset_s)
         found = await pages.filled(page)
         rows = [cdr_row(document, offset_s) for document in found.items]
-        return listing_reply(request, Listing(items=rows, next_key=found.next_key), page)
+        reply = listing_reply(request, Listing(items=rows, next_key=found.next_key), page)
+        reply.is_chunked = True
+        return reply
 
     async def _csv(self, request: Request, page: Page, pages: "_Pages", offset_s: int) -> Reply:
         """Return all rows of the range, or of one page if `page_size` is given; 204 if there are none."""

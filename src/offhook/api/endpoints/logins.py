@@ -6,7 +6,7 @@ from offhook.api import audit
 from offhook.api.envelope import Reply
 from offhook.api.errors import fault, field_fault, plain
 from offhook.api.request import Request
-from offhook.api.routing import LOGIN_COST, Access, Route
+from offhook.api.routing import Access, Route
 from offhook.api.services import ApiServices
 from offhook.app.auth import Login
 from offhook.app.errors import InvalidDocument
@@ -116,14 +116,14 @@ class Logins:
     def routes(self) -> list[Route]:
         """Return the routes of logins and tokens."""
         return [
-            Route("user_auth", {"PUT": self.user_login}, Access.OPEN, LOGIN_COST),
+            Route("user_auth", {"PUT": self.user_login}, Access.OPEN, is_login=True),
             Route(
                 "user_auth/recovery",
                 {"PUT": self.ask_for_recovery, "POST": self.recover},
                 Access.OPEN,
-                LOGIN_COST,
+                is_login=True,
             ),
-            Route("api_auth", {"PUT": self.api_login}, Access.OPEN, LOGIN_COST),
+            Route("api_auth", {"PUT": self.api_login}, Access.OPEN, is_login=True),
             Route("token_auth", {"GET": self.read_token, "DELETE": self.delete_token}),
             Route("user_auth/{token}", {"GET": self.read_user_token}),
             Route("auth/tokeninfo", {"GET": self.token_info}),

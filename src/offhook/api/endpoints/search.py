@@ -11,7 +11,7 @@ from offhook.api.services import ApiServices
 from offhook.directory import Document, Json, list_kind
 from offhook.directory.ordering import DESCENDANTS
 
-from .accounts import account_summary
+from .accounts import AccountEndpoints, account_summary
 from .collections import ACCOUNT_ITEM
 from .directory import Callflows, Users, device_summary
 
@@ -26,6 +26,7 @@ class SearchEndpoints:
     def __init__(self, services: ApiServices) -> None:
         self._services = services
         users, callflows = Users(services), Callflows(services)
+        self._accounts = AccountEndpoints(services)
         self._summaries = {
             "account": account_summary,
             "user": users.summary,
@@ -62,6 +63,7 @@ class SearchEndpoints:
             wanted,
             self._summaries[type],
             keep=None if view == "name" else keep,
+            complete=self._accounts.count_below if type == "account" else None,
         )
 
     def routes(self) -> list[Route]:

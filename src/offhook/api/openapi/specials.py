@@ -162,6 +162,10 @@ BY_WORD: Final[dict[tuple[str, str], Special]] = {
     ("POST", "move"): Special(
         title="Put the account below another; for the master account", fields=_object(("to",), to=_TEXT)
     ),
+    ("POST", "trial"): Special(
+        title="Let the account end at a time; for accounts above it",
+        fields=_object(("expires",), expires={"type": ["integer", "null"]}),
+    ),
     ("DELETE", "reseller"): Special(title="Let it be a reseller no longer"),
     ("POST", "channels"): Special(
         title="Act on a live leg: hang up, break, transfer …",

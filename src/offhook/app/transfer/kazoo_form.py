@@ -26,7 +26,12 @@ INSTALLATION: Final = "offhook_installation"
 MARK: Final = "pvt_offhook"
 
 PRIVATE: Final[dict[str, dict[str, str]]] = {
-    "account": {"pvt_tree": "tree", "pvt_api_key": "api_key", "pvt_reseller": "reseller"},
+    "account": {
+        "pvt_tree": "tree",
+        "pvt_api_key": "api_key",
+        "pvt_reseller": "reseller",
+        "pvt_trial_expires": "trial_expires",
+    },
     "user": {"pvt_md5_auth": "md5_auth", "pvt_sha1_auth": "sha1_auth"},
 }
 """KAZOO's private fields that are taken → their names here."""

@@ -36,6 +36,8 @@ WHERE k.kind = ? AND k.scope = ? AND k.value = ? AND d.deleted = 0
 ORDER BY d.created_at, d.id
 """  # noqa: S608
 
+COUNT: Final = "SELECT COUNT(*) FROM document_keys WHERE kind = ? AND scope = ? AND value = ?"
+
 LIST: Final = f"""
 SELECT {COLUMNS} FROM documents d
 WHERE account_id = ? AND type = ? AND id > ? AND deleted = 0 ORDER BY id LIMIT ?
@@ -134,6 +136,11 @@ class SqliteDocuments:
             self._make_room(self._found)
             self._found[asked] = found
         return list(found)
+
+    async def count(self, kind: str, value: str, *, scope: str = "") -> int:
+        """Return how many live documents have the key: deleted ones lose theirs."""
+        count: int = self._reader.execute(COUNT, (kind, scope, value)).get
+        return count
 
     def _make_room(self, kept: dict[Any, Any]) -> None:
         if len(kept) >= CACHED_MAX:
