@@ -68,7 +68,11 @@ class Server:
             else:
                 self.kill()
         finally:
-            give_back(self._media)
+            self.give_back_ports()
+
+    def give_back_ports(self) -> None:
+        """Let others have its media ports; for one that is not run by `with`."""
+        give_back(self._media)
 
     def start(self) -> None:
         """Start it and return when it is ready."""

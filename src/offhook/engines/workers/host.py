@@ -19,6 +19,10 @@ _log = structlog.get_logger("offhook.workers")
 START_BOUND_S: Final = 20.0
 """An interpreter, our modules and a relay come up in half a second; a machine under full load needs more."""
 
+START_ATTEMPTS: Final = 6
+START_PAUSE_S: Final = 1.0
+"""Together more than STOP_BOUND_S."""
+
 SILENCE_MAX_S: Final = 20 * LOAD_INTERVAL_S
 """A worker whose loop stands still for so long is no use to its calls: it is ended, and they are."""
 
@@ -89,8 +93,18 @@ class WorkerHost:
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
-        """Bring it up, and keep it up. Raises WorkerLost if it does not come up."""
-        await self._spawn()
+        """Bring it up, and keep it up. Raises WorkerLost if it does not come up.
+
+        Its port may still be held by a worker of a node that died a moment ago, and that hangs up its legs.
+        """
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                await self._spawn()
+                break
+            except WorkerLost:
+                if attempt == START_ATTEMPTS:
+                    raise
+            await asyncio.sleep(START_PAUSE_S)
         self._supervisor = asyncio.create_task(self._keep_alive(), name=f"engine worker {self.number}")
 
     async def stop(self) -> None:
