@@ -126,6 +126,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     proxy that register every minute send 330; a flood of 500 costs some 4 % of a core."""
     sip_rate: Annotated[float, Meta(ge=0)] = 2_000.0
     """The same from all addresses where no phone has logged in; 0 = no limit."""
+    sip_connections_per_address: Count = 200
+    """SIP connections that one address may have open; 0 = no limit. An office behind one NAT; a proxy needs a
+    few."""
     sip_scanners: str = (
         "friendly-scanner,friendly-request,sipvicious,sundayddr,sip-scan,sipcli,sipsscuser,pplsip,"
         "siparmyknife,vaxsipuseragent,iwar,smap"
@@ -172,6 +175,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def sip_networks(self) -> tuple[Network, ...]:
         """Return the networks on our side of the NAT. Raises ValueError, ruled out by `load_settings`."""
         return parse_networks(_words(self.sip_local_networks))
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Return what a node bounds, by setting, for metrics; 0 is no limit."""
+        names = ("calls_max", "calls_per_second", "rate_bucket", "rate_refill", "sip_connections_per_address",
+                 "sip_rate", "sip_rate_per_address", "websockets_per_address")  # fmt: skip
+        return {name: float(getattr(self, name)) for name in names}
 
     @property
     def sip_scanner_words(self) -> tuple[str, ...]:

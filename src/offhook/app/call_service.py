@@ -175,7 +175,9 @@ class CallService:
         """
         if self._draining:
             raise Draining
-        self._limits.admit(len(self._calls) + self._accepting, self._clock.monotonic())
+        self._limits.admit(
+            len(self._calls) + self._accepting, self._clock.monotonic(), waiting=self._accepting
+        )
         accepted_at = self._clock.epoch()
         self._accepting += 1
         self._by_account.add(plan)

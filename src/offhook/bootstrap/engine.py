@@ -10,6 +10,7 @@ import msgspec
 
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
+from offhook.engines.embedded.connection_limits import ConnectionLimits
 from offhook.engines.embedded.engine import Inbound
 from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.logins import SipLogins
@@ -69,6 +70,7 @@ class SipParts:
         )
         self._host = self._addresses.default_host
         self._trace = SipTrace()
+        self.connections = ConnectionLimits(settings.sip_connections_per_address)
         self.core = UserAgentCore(
             UserAgentConfig(
                 advertised={
@@ -111,6 +113,7 @@ class SipParts:
             tls_port=settings.sip_tls_port,
             addresses=self._addresses,
             admits=gate.admits,
+            limits=self.connections,
             on_flow_lost=on_flow_lost,
             trace=lambda direction, data, flow, now: trace.note(
                 data, flow, clock.epoch(), outgoing=direction == "out"

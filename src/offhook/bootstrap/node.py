@@ -11,6 +11,7 @@ import msgspec
 
 from offhook.api import ApiServices, ApiSettings, create_app
 from offhook.api.server import HttpServer
+from offhook.api.shedding import Shedding
 from offhook.api.websocket import Websockets
 from offhook.app.accounts import Accounts, Master, ensure_master, installation_secret
 from offhook.app.auth import Auth
@@ -20,10 +21,12 @@ from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
 from offhook.app.channel_events import ChannelEvents
+from offhook.app.defence_metrics import DefenceMetrics, Defences
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
 from offhook.app.metrics import CallMetrics
+from offhook.app.overload import LoopWatch, Overload
 from offhook.app.passwords import Passwords
 from offhook.app.planning import Planning
 from offhook.app.planning.records import record_call
@@ -70,6 +73,7 @@ class Node:
         self._clock = SystemClock()
         self._random = SystemRandom()
         self._timers = LoopTimers(self._clock)
+        self._overload = Overload()
         self._closing = contextlib.AsyncExitStack()
         self.master: Master
         self.calls: CallService
@@ -105,7 +109,7 @@ class Node:
         channel_events.want(webhook_rows.is_wanted)
         live_events = _tell_websockets(channel_events, documents)
         metrics = CallMetrics()
-        endpoint, registrations, engine = self._build_engine(store, secret)
+        endpoint, registrations, engine = self._build_engine(store, secret, metrics)
         await registrations.start()
         self._closing.push_async_callback(registrations.stop)
         self.calls = CallService(
@@ -113,7 +117,11 @@ class Node:
             journal=store.journal,
             timers=self._timers,
             clock=clock,
-            limits=CallLimits(calls_max=settings.calls_max, calls_per_second=settings.calls_per_second),
+            limits=CallLimits(
+                calls_max=settings.calls_max,
+                calls_per_second=settings.calls_per_second,
+                overload=self._overload,
+            ),
             record=record_call,
             observe_accepted=metrics.accepted,
             observe_ended=metrics.ended,
@@ -198,7 +206,7 @@ class Node:
         )
         websockets = Websockets(services)
         server = HttpServer(
-            create_app(services, websockets, sip=endpoint.websockets),
+            Shedding(create_app(services, websockets, sip=endpoint.websockets), services, self._overload),
             settings.http_host,
             settings.http_port,
             certificate=settings.http_tls_cert,
@@ -212,6 +220,9 @@ class Node:
             self._closing.push_async_callback(sockets_only.stop)
         self._closing.callback(call_streams.stop)  # the server waits for its answers
         self._closing.push_async_callback(self.calls.end_all)  # before: streams and sockets tell the end
+        watch = LoopWatch(self._overload)
+        watch.start()
+        self._closing.callback(watch.stop)
         self.http_address = server.address
         endpoint.announce_websockets(server.address[1])
 
@@ -266,7 +277,7 @@ class Node:
         return store
 
     def _build_engine(
-        self, store: SqliteStore, secret: str
+        self, store: SqliteStore, secret: str, metrics: CallMetrics
     ) -> tuple[SipEndpoint, RegistrationService, Engine]:
         settings, clock, random = self.settings, self._clock, self._random
         parts = SipParts(settings, clock, random)
@@ -282,7 +293,16 @@ class Node:
         self._closing.callback(logins.stop)
         registrations = RegistrationService(parts.core, logins, store.bindings, clock=clock)
         gate = parts.gate(guard, logins)
+        gate.is_overloaded = lambda: not self._overload.has_room(clock.monotonic())
         endpoint = parts.endpoint(gate, on_flow_lost=registrations.flow_lost)
+        defences = Defences(
+            turned_away=(gate.counts, parts.connections.counts),
+            blocked_addresses=lambda: guard.blocked(clock.monotonic()),
+            sip_connections=endpoint.connection_count,
+            overload=self._overload,
+            limits=settings.limits,
+        )
+        DefenceMetrics(defences).register(metrics.registry)
         registrations.flush = endpoint.flush
         engine = parts.engine(endpoint, InboundRequests(parts.core, registrations, clock), secret)
         return endpoint, registrations, engine if settings.workers == 1 else self._build_pool(engine, secret)

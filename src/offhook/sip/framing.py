@@ -40,6 +40,11 @@ class StreamFramer:
         self._waits_for_ping = False  # a lone CRLF came: another one makes a ping
         self.fault = None
 
+    @property
+    def has_part(self) -> bool:
+        """Tell whether a message has begun that is not whole yet."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes | KeepAlive]:
         """Take bytes; return the messages and keep-alives they complete, in order.
 

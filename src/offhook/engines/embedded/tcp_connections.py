@@ -11,6 +11,7 @@ from offhook.sip.errors import RemoteMalformed
 from offhook.sip.flows import Flow, TlsPeer
 from offhook.sip.framing import PING, PONG, KeepAlive, StreamFramer
 
+from .connection_limits import ConnectionLimits
 from .tls_contexts import TlsContexts, TlsUnusable
 
 _log = structlog.get_logger("offhook.sip")
@@ -52,6 +53,9 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.waiting: list[bytes] = []
         self.last_heard = self.last_sent = 0.0
+        self.is_counted = self.has_spoken = False
+        self.opened_at = self.partial_since = 0.0
+        """When it was opened, and when the message began that is not whole yet (0: there is none)."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none of asyncio's classes
@@ -60,7 +64,7 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
             return
         self.flow = Flow(self._owner.transport, local[:2], remote[:2], self.flow_id, self.tls)
-        self.last_heard = self.last_sent = asyncio.get_running_loop().time()
+        self.opened_at = self.last_heard = self.last_sent = asyncio.get_running_loop().time()
         self._owner.opened(self)
         for data in self.waiting:
             self.send(data)
@@ -69,15 +73,22 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.last_heard = asyncio.get_running_loop().time()
         try:
-            for item in self._framer.feed(data):
+            items = self._framer.feed(data)
+            for item in items:
                 self._take(item)
         except RemoteMalformed as fault:
             self._owner.stream_lost(self, fault)
+            return
+        if not self._framer.has_part:
+            self.partial_since = 0.0
+        elif items or not self.partial_since:
+            self.partial_since = self.last_heard
 
     def _take(self, item: bytes | KeepAlive) -> None:
         if item is KeepAlive.PING:
             self.send(PONG)
         elif isinstance(item, bytes) and self.flow is not None:
+            self.has_spoken = True
             self._owner.on_message(item, self.flow)
 
     def send(self, data: bytes) -> None:
@@ -114,11 +125,13 @@ class TcpConnections:
         on_message: Callable[[bytes, Flow], None],
         on_lost: Callable[[Flow], None],
         contexts: TlsContexts | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """on_message gets each whole message; on_lost each flow that can carry nothing any more.
 
-        With contexts it is TLS.
+        With contexts it is TLS. limits may be shared with other transports.
         """
+        self._limits = limits or ConnectionLimits()
         self.transport = "tcp" if contexts is None else "tls"
         self.on_message = on_message
         self._contexts = contexts
@@ -230,6 +243,11 @@ class TcpConnections:
             connection.abort()
             return
         assert connection.flow is not None
+        if not connection.is_ours:
+            connection.is_counted = self._limits.opens(connection.flow.remote[0])
+            if not connection.is_counted:
+                connection.abort()
+                return
         self._by_id[connection.flow_id] = connection
         self._by_peer.setdefault((connection.flow.remote, connection.tls), connection)
 
@@ -243,18 +261,28 @@ class TcpConnections:
         flow = connection.flow
         if flow is None:
             return
+        if connection.is_counted:
+            self._limits.closed(flow.remote[0])
         if self._by_peer.get((flow.remote, connection.tls)) is connection:
             del self._by_peer[(flow.remote, connection.tls)]
         if not self._is_stopping:
             self._on_lost(flow)
             self._on_lost(flow.without_connection())
 
+    def _is_too_slow(self, connection: _Connection, now: float) -> bool:
+        return not connection.is_ours and self._limits.is_too_slow(
+            opened_at=connection.opened_at,
+            partial_since=connection.partial_since,
+            has_spoken=connection.has_spoken,
+            now=now,
+        )
+
     def _look_after(self) -> None:
         """Drop idle connections, ping those of ours."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in list(self._by_id.values()):
-            if connection.last_heard < now - IDLE_TIMEOUT_S:
+            if connection.last_heard < now - IDLE_TIMEOUT_S or self._is_too_slow(connection, now):
                 connection.abort()
             else:
                 connection.ping(now)

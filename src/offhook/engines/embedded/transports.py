@@ -15,6 +15,7 @@ from offhook.sip.events import SipEvent
 from offhook.sip.flows import WEBSOCKETS, Flow, TlsPeer, datagram_address
 from offhook.sip.user_agent import UserAgentCore
 
+from .connection_limits import ConnectionLimits
 from .own_addresses import OwnAddresses
 from .tcp_connections import TcpConnections
 from .tls_contexts import TlsContexts
@@ -49,14 +50,15 @@ class SipEndpoint:
         addresses: OwnAddresses | None = None,
         on_flow_lost: Callable[[Flow], None] | None = None,
         admits: Admission | None = None,
+        limits: ConnectionLimits | None = None,
         trace: Trace | None = None,
     ) -> None:
         """Prepare; nothing is opened before start().
 
         port 0 takes a free one, the same for UDP and TCP and for each host. tls without a tls_port can only
         open connections. addresses is told the ports. admits tells whether a message is looked at; None
-        admits all. on_event is called from the loop; so is on_flow_lost, for a connection that is gone (its
-        bindings are, too).
+        admits all. limits bounds the connections of an address. on_event is called from the loop; so is
+        on_flow_lost, for a connection that is gone (its bindings are, too).
         """
         self.core = core
         self.on_event = on_event
@@ -69,11 +71,13 @@ class SipEndpoint:
         self._addresses = addresses or OwnAddresses(self._hosts)
         self._admits = admits
         self._udp: dict[str, UdpSocket] = {}
-        self._tcp = TcpConnections(on_message=self._receive, on_lost=self._flow_failed)
+        limits = limits or ConnectionLimits()
+        take, lose = self._receive, self._flow_failed
+        self._tcp = TcpConnections(on_message=take, on_lost=lose, limits=limits)
         self._tls = (
-            TcpConnections(on_message=self._receive, on_lost=self._flow_failed, contexts=tls) if tls else None
+            TcpConnections(on_message=take, on_lost=lose, limits=limits, contexts=tls) if tls else None
         )
-        self.websockets = WsConnections(on_message=self._receive, on_lost=self._flow_failed)
+        self.websockets = WsConnections(on_message=take, on_lost=lose, limits=limits)
         """Serves connections that come over HTTP."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
@@ -83,6 +87,10 @@ class SipEndpoint:
     def address(self) -> Address:
         """Where it listens, first of all; valid after start()."""
         return (self._hosts[0], self._port)
+
+    def connection_count(self) -> int:
+        """Return how many connections stand."""
+        return len(self._tcp) + (len(self._tls) if self._tls else 0) + len(self.websockets)
 
     async def start(self) -> None:
         """Open the sockets and advertise their port to peers. Raises OSError if an address is taken."""

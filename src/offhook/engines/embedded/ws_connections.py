@@ -14,6 +14,8 @@ import structlog
 from offhook.sip.flows import Flow
 from offhook.sip.framing import PING, PONG
 
+from .connection_limits import ConnectionLimits
+
 _log = structlog.get_logger("offhook.sip")
 
 SUBPROTOCOL: Final = "sip"
@@ -61,8 +63,18 @@ class _Connection:
 class WsConnections:
     """ASGI application for SIP over websockets; `send` and `flow` are for the endpoint."""
 
-    def __init__(self, *, on_message: Callable[[bytes, Flow], None], on_lost: Callable[[Flow], None]) -> None:
-        """on_message gets each message; on_lost each flow that can carry nothing any more."""
+    def __init__(
+        self,
+        *,
+        on_message: Callable[[bytes, Flow], None],
+        on_lost: Callable[[Flow], None],
+        limits: ConnectionLimits | None = None,
+    ) -> None:
+        """on_message gets each message; on_lost each flow that can carry nothing any more.
+
+        limits may be shared with other transports.
+        """
+        self._limits = limits or ConnectionLimits()
         self._on_message = on_message
         self._on_lost = on_lost
         self._by_id: dict[str, _Connection] = {}
@@ -110,6 +122,7 @@ class WsConnections:
             await self._serve(connection, receive, send)
         finally:
             del self._by_id[connection.flow.id]
+            self._limits.closed(connection.flow.remote[0])
             if not self._is_stopping:
                 self._on_lost(connection.flow)
 
@@ -118,6 +131,8 @@ class WsConnections:
             return 400, "Sec-WebSocket-Protocol must be sip (RFC 7118)"
         if self._is_stopping or len(self._by_id) >= CONNECTIONS_MAX:
             return 503, "too many websockets"
+        if not self._limits.opens(self.peer_of(scope)[0]):
+            return 429, "too many connections from this address"
         return None
 
     def _new_connection(self, scope: Any) -> _Connection:
