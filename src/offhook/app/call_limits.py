@@ -15,9 +15,7 @@ RETRY_AFTER_FULL_S: Final = 5.0
 class CallLimits:
     """0 means no limit. Starts are counted by a token bucket of one second's worth."""
 
-    def __init__(
-        self, *, calls_max: int, calls_per_second: float, overload: Overload | None = None
-    ) -> None:
+    def __init__(self, *, calls_max: int, calls_per_second: float, overload: Overload | None = None) -> None:
         """overload is told of every start, and may refuse it."""
         self._overload = overload or Overload()
         self._max = calls_max
