@@ -14,6 +14,7 @@ from offhook.app.token_costs import TokenCosts
 from offhook.delivery import parse_networks
 from offhook.delivery.targets import Network
 from offhook.kernel import OffhookError
+from offhook.sip.config import MIN_SESSION_S
 
 PREFIX: Final = "OFFHOOK_"
 
@@ -121,6 +122,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Calls this node starts per second; 0 = no limit."""
     calls_max: Count = 0
     """Calls that may stand on this node; 0 = no limit."""
+    sip_session_expires_s: Annotated[int, Meta(ge=0, le=86_400)] = 1800
+    """Session interval that is asked of phones and trunks (RFC 4028): one that vanishes is noticed within it.
+    At least 90; 0: no session timers."""
     sip_rate_per_address: Annotated[float, Meta(ge=0)] = 500.0
     """SIP messages per second from one address that belong to no call; 0 = no limit. 10,000 phones behind one
     proxy that register every minute send 330; a flood of 500 costs some 4 % of a core."""
@@ -285,6 +289,8 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_DATABASE_URL: only sqlite:///PATH is in this version")
     if settings.master_api_key and not re.fullmatch(r"[0-9a-f]{64}", settings.master_api_key):
         faults.append("OFFHOOK_MASTER_API_KEY: must be 64 lower-case hex digits")
+    if 0 < settings.sip_session_expires_s < MIN_SESSION_S:
+        faults.append(f"OFFHOOK_SIP_SESSION_EXPIRES_S: must be 0, or at least {MIN_SESSION_S} (RFC 4028)")
     if unknown := settings.quirks - KAZOO_QUIRKS:
         faults.append(f"OFFHOOK_KAZOO_QUIRKS: no such quirk: {', '.join(sorted(unknown))}")
     if settings.smtp_host and not (settings.mail_from and settings.recovery_hosts):

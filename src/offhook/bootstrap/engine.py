@@ -27,7 +27,7 @@ from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
 from offhook.kernel import Clock, Random
 from offhook.settings import Settings
-from offhook.sip.config import UserAgentConfig
+from offhook.sip.config import DEFAULT_ALLOW, UserAgentConfig
 from offhook.sip.flows import Flow
 from offhook.sip.user_agent import UserAgentCore
 
@@ -78,7 +78,8 @@ class SipParts:
                     "tcp": (self._host, settings.sip_port),
                 },
                 find_address=self._addresses.of_flow,
-                allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "REFER"),
+                allow=(*DEFAULT_ALLOW, "REGISTER", "REFER"),
+                session_expires_s=settings.sip_session_expires_s,
                 contact_user="offhook",
             ),
             random,

@@ -64,6 +64,7 @@ class Forks:
         dialog.same_flow = invite.request.same_flow
         dialog.digest = invite.digest
         dialog.local_session = invite.request.body
+        dialog.context = invite.context
         self._dialogs[tag] = dialog
         core.add_dialog(dialog)
         return dialog

@@ -28,6 +28,10 @@ CSEQ_MARGIN: Final = 1_000
 """Requests a dialog may have sent after it was recorded; gaps are allowed (RFC 3261 12.2.1.1)."""
 
 
+DEFAULT_ALLOW: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK")
+"""Methods that every user agent of ours takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class UserAgentConfig:
     """Settings of one UserAgentCore. Times are seconds."""
@@ -38,7 +42,7 @@ class UserAgentConfig:
     """Text of User-Agent and Server."""
     contact_user: str = ""
     """User part of our Contact when a request names none."""
-    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK")
+    allow: tuple[str, ...] = DEFAULT_ALLOW
     """Methods we take; others get 405. A registrar adds REGISTER."""
     session_expires_s: int = 0
     """Session interval that we ask for (RFC 4028), at least MIN_SESSION_S; 0: no session timers."""

@@ -116,7 +116,8 @@ class SessionTimer:
     def note_refusal(self, status: int, response: Response | None, now: float, *, by_update: bool) -> None:
         """A refresh was refused: the next try is due by itself, unless the peer knows no such dialog."""
         if status in GONE:
-            self._side.bye(self._dialog, now)
+            reason = DialogEndReason.GONE if status == 481 else DialogEndReason.EXPIRED
+            self._side.bye(self._dialog, now, EXPIRED, reason=reason)
         elif status == 422 and response is not None:
             self.interval_s = max(self.interval_s, min_session_of(response))
         elif by_update and status not in (491, 500, 503):

@@ -164,26 +164,37 @@ class CallMedia:
         assert self._relay is not None
         if body:
             return await self.answer(side, body)
+        return (await self.offer(side, ())).to_bytes()
+
+    async def offer_of(self, side: RelaySide, body: bytes) -> SessionDescription:
+        """Return an offer to a side of the codecs that the other party offers now, whatever was agreed.
+
+        Raises MediaIncompatible, RelayLost.
+        """
+        wanted = self._read(body, audio_target).codec_names
         port = await self._open(side)
-        version = self._next(side)
-        return build_offer(
-            port.address, port.port, self._agreed[RelaySide.FIRST], self._sdp_id, version=version
-        ).to_bytes()
+        try:
+            return build_offer(port.address, port.port, wanted, self._sdp_id, version=self._next(side))
+        except LocalNoCodec:
+            raise MediaIncompatible(f"no codec we know: {', '.join(wanted)}") from None
 
     def take_late_answer(self, side: RelaySide, body: bytes) -> None:
-        """Take the answer that an ACK brought to such an offer; one that is of no use is left."""
+        """Take the answer that an ACK brought to an offer of ours; one that is of no use is left."""
         try:
-            self._connect(side, self._read(body, audio_target))
+            target = self._read(body, audio_target)
+            self._agreed[side] = target.codec_names or self._agreed[side]
+            self._connect(side, target)
         except MediaIncompatible as error:
             _log.info("an ACK without a usable answer", reason=str(error))
 
     def _answer_at(self, side: RelaySide, address: str, port: int, body: bytes) -> bytes:
-        allowed = self._agreed[RelaySide.FIRST] or DEFAULT_CODECS
+        allowed = self._agreed[side.other] or DEFAULT_CODECS
         version = self._next(side)
         try:
             offer = SessionDescription.parse(body)
             answer = build_answer(offer, address, port, allowed, self._sdp_id, version=version)
             target = audio_target(offer)
+            self._agreed[side] = audio_target(answer).codec_names
         except RemoteMalformed as error:
             raise MediaIncompatible(str(error)) from None
         self._connect(side, target)
@@ -237,8 +248,8 @@ class CallMedia:
     async def hold(self, side: RelaySide, media: str) -> None:
         """Play to one party and let the other hear nothing, until `unhold` or the end."""
         self._is_held = True
-        if self._relay is None:
-            return
+        if self._relay is None or self.is_direct:
+            return  # in a bypass the phones tell each other
         try:
             prepared = await self._library.prepare(media or BUILT_IN_MUSIC)
         except MediaError as error:

@@ -36,6 +36,7 @@ from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
 from offhook.sip.events import (
     AckReceived,
     DialogEnded,
+    DialogEndReason,
     EndCause,
     InviteAnswered,
     InviteEnded,
@@ -44,7 +45,9 @@ from offhook.sip.events import (
     ReinviteFailed,
     RequestReceived,
     ResponseReceived,
+    SessionRefreshed,
     SipEvent,
+    UpdateAnswered,
 )
 from offhook.sip.flows import Flow
 from offhook.sip.message import Response
@@ -53,13 +56,14 @@ from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .identities import LegIdentities
-from .joins import Joins
+from .joins import Joins, note_gone
 from .legs import EngineLeg, Stage
 from .recovery import LostLeg, Recovery
 from .referrals import Referrals
 from .relay import MediaError, RelayFull, RelaySide
 from .requests import bye_headers, cause_of_bye, invite_request, reason_of
 from .resolver import Resolver, Unresolvable
+from .sessions import Sessions
 from .trace import SipTrace
 from .transports import SipEndpoint
 
@@ -116,7 +120,14 @@ class EmbeddedEngine:
         self._empty = asyncio.Event()
         self._joins = Joins(self, endpoint, clock)
         self._referrals = Referrals(self, endpoint, clock)
-        self._in_dialog = {"INVITE": self._joins.on_received, "REFER": self._referrals.take}
+        self._sessions = Sessions(self, endpoint, clock)
+        self._in_dialog = {
+            "INVITE": self._sessions.on_offer,
+            "UPDATE": self._sessions.on_offer,
+            "PRACK": self._sessions.on_offer,
+            "INFO": self._sessions.on_info,
+            "REFER": self._referrals.take,
+        }
         self._recovery = Recovery(self, endpoint, clock, identities, self._flow_to)
 
     # --- the port -----------------------------------------------------------------------------------
@@ -234,6 +245,18 @@ class EmbeddedEngine:
             if leg.makes_offer:
                 leg.offer = await leg.media.offer(leg.side, endpoint.codecs)
         except (Unresolvable, RemoteMalformed) as error:
+    def other_of(self, leg: EngineLeg) -> EngineLeg | None:
+        """Return the answered leg on the other side of the same media, or None."""
+        for leg_id in leg.media.legs:
+            other = self._legs.get(leg_id)
+            if other is not None and other.side is not leg.side and other.stage is Stage.ANSWERED:
+                return other
+        return None
+
+    def note_gone(self, leg: EngineLeg, status: int) -> None:
+        """A phone does not know its call any more; the core hangs up."""
+        note_gone(leg, status)
+
             _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))
             return self._finish(leg, "DESTINATION_OUT_OF_ORDER", 0, str(error), by_peer=False)
         except MediaIncompatible as error:
@@ -285,9 +308,11 @@ class EmbeddedEngine:
         elif isinstance(event, DialogEnded):
             self._on_dialog_ended(event)
         elif isinstance(event, ReinviteAnswered):
-            self._joins.on_answered(event)
+            if not self._sessions.on_answered(event):
+                self._joins.on_answered(event)
         elif isinstance(event, ReinviteFailed):
-            self._joins.on_failed(event)
+            if not self._sessions.on_failed(event):
+                self._joins.on_failed(event)
         elif (
             isinstance(event, RequestReceived)
             and event.dialog is not None
@@ -295,8 +320,14 @@ class EmbeddedEngine:
         ):
             self._in_dialog[event.request.method](event)
         elif isinstance(event, AckReceived):
-            self._joins.on_ack(event)
-        elif isinstance(event, ResponseReceived) and self._referrals.on_response(event):
+            self._sessions.on_ack(event)
+        elif isinstance(event, UpdateAnswered):
+            self._sessions.on_updated(event)
+        elif isinstance(event, SessionRefreshed):
+            self._sessions.on_refreshed(event)
+        elif isinstance(event, ResponseReceived) and (
+            self._referrals.on_response(event) or self._sessions.on_response(event)
+        ):
             pass
         else:
             self._inbound.take(event)
@@ -315,7 +346,8 @@ class EmbeddedEngine:
             return
         self.acknowledge(leg, b"")
         try:
-            words = leg.media.take_answer(leg.side, leg.offer, event.response.body)
+            body = event.response.body or event.dialog.early_session
+            words = leg.media.take_answer(leg.side, leg.offer, body)
         except MediaIncompatible as error:
             self._refuse_answer(leg, str(error))
             return
@@ -387,11 +419,13 @@ class EmbeddedEngine:
             self._recovery.on_dialog_ended(leg, event)
         if not isinstance(leg, EngineLeg):
             return
-        if event.by_peer or leg.has_left:
+        has_left = leg.has_left or (event.reason is DialogEndReason.GONE and not leg.end_cause)
+        if event.by_peer or has_left:
             cause = cause_of_bye(event) if not leg.end_cause else leg.end_cause
             self._finish(leg, cause, 200, "", by_peer=True)
             return
-        self._finish(leg, leg.end_cause or "NORMAL_CLEARING", leg.end_code or 200, "", by_peer=False)
+        own = "RECOVERY_ON_TIMER_EXPIRE" if event.reason is DialogEndReason.EXPIRED else "NORMAL_CLEARING"
+        self._finish(leg, leg.end_cause or own, leg.end_code or 200, "", by_peer=False)
 
     # --- ending -------------------------------------------------------------------------------------
 

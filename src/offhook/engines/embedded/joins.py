@@ -1,4 +1,4 @@
-"""How two answered legs come to hear each other, and how a phone changes its media afterwards.
+"""How two answered legs come to hear each other; sessions.py has what phones change afterwards.
 
 With the relay in the path a join is one command to it. A bypass carries the second party's offer to the
 first in a re-INVITE and the answer back in the ACK (RFC 3725 flow IV); a first party that refuses it is
@@ -15,7 +15,7 @@ from offhook.calls import policy
 from offhook.calls.events import LegEvent, LegsJoined
 from offhook.kernel import Clock
 from offhook.sip.errors import SipError
-from offhook.sip.events import AckReceived, ReinviteAnswered, ReinviteFailed, RequestReceived
+from offhook.sip.events import ReinviteAnswered, ReinviteFailed
 
 from .call_media import MediaIncompatible
 from .legs import EngineLeg, Stage
@@ -53,7 +53,7 @@ class LegControl(Protocol):
 
 
 class Joins:
-    """Joins legs and answers their re-INVITEs."""
+    """Joins legs."""
 
     def __init__(self, legs: LegControl, endpoint: SipEndpoint, clock: Clock) -> None:
         self._legs = legs
@@ -133,7 +133,7 @@ class Joins:
         if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
             return
         if event.dialog.is_over:
-            return _note_gone(first, event.status)
+            return note_gone(first, event.status)
         if second.stage is Stage.ANSWERED:
             return self._join_through_relay(first, second)  # most phones take what they did not list
         if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
@@ -155,31 +155,8 @@ class Joins:
             self._endpoint.flush()
             self._legs.report(LegsJoined(first.leg_id, second.leg_id))
 
-    def on_received(self, event: RequestReceived) -> None:
-        """A phone changes its session (hold, new address): answer from the relay's side of it."""
-        leg = event.dialog.context if event.dialog else None
-        if not isinstance(leg, EngineLeg) or leg.stage is not Stage.ANSWERED or not leg.media.can_answer:
-            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
-            return
-        self._legs.run(self._answer_reinvite(leg, event), f"re-INVITE {leg.leg_id}")
 
-    async def _answer_reinvite(self, leg: EngineLeg, event: RequestReceived) -> None:
-        try:
-            body = await leg.media.take_new_offer(leg.side, event.request.body)
-        except (MediaIncompatible, MediaError):
-            self._core.respond(event.transaction, 488, now=self._clock.monotonic())
-        else:
-            self._core.respond(event.transaction, 200, body=body, now=self._clock.monotonic())
-        self._endpoint.flush()
-
-    def on_ack(self, event: AckReceived) -> None:
-        """Take the answer that an ACK may bring to an offer in our 200."""
-        leg = event.dialog.context
-        if isinstance(leg, EngineLeg) and event.body:
-            leg.media.take_late_answer(leg.side, event.body)
-
-
-def _note_gone(leg: EngineLeg, status: int) -> None:
+def note_gone(leg: EngineLeg, status: int) -> None:
     """A phone does not know its call any more: it has hung up (481), or is silent. The core sends the BYE."""
     if leg.stage is not Stage.ANSWERED:
         return  # we hung up before it said so

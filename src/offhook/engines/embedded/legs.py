@@ -45,14 +45,17 @@ class EngineLeg:
         "end_cause",
         "end_code",
         "has_left",
+        "infos",
         "invite",
         "is_confirmed",
+        "is_holding",
         "media",
         "offer",
         "referral",
         "remote_offer",
         "side",
         "stage",
+        "waits_for_ack",
         "when_confirmed",
     )
 
@@ -75,6 +78,12 @@ class EngineLeg:
         """What our INVITE offers; None: it asks for one."""
         self.referral: Referral | None = None
         """The transfer it has asked for, until the last report of it."""
+        self.is_holding = False
+        """The phone has put the other party on hold, as was reported last."""
+        self.infos = 0
+        """INFOs of the phone that wait for the other party's answer."""
+        self.waits_for_ack: EngineLeg | None = None
+        """In a bypass: who gets the answer that this phone's ACK will bring."""
         self.end_cause = ""
         """Set when we end it: the cause to report in place of the peer's."""
         self.end_code = 0
