@@ -360,7 +360,7 @@ class ServerSide:
             dialog.state = DialogState.CONFIRMED
             dialog.is_reported = dialog.is_agreed = True
             dialog.unacknowledged = SuccessRepeater(self._client, transaction, dialog, data, now)
-        elif dialog.state is DialogState.EARLY:
+        elif dialog.state is DialogState.EARLY and not dialog.is_caller:  # else our own INVITE goes on in it
             self._core.drop_dialog(dialog)
 
 

@@ -825,3 +825,16 @@ def test_a_third_party_cannot_forge_an_answer(wire: Wire) -> None:
     forged.headers.set("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKguess")
     wire.answer(forged, 200, flow=Flow("udp", US, THIRD))
     assert wire.events == []
+
+
+def test_a_peers_invite_that_is_refused_while_ours_rings_does_not_cost_its_answer(wire: Wire) -> None:
+    invite = given_ringing(wire)
+    local_tag = wire.last("INVITE").from_tag
+    wire.receive(
+        "INVITE sip:alice@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKtheirs\nMax-Forwards: 70\n"
+        f"From: <sip:bob@example.com>;tag=them\nTo: <sip:alice@example.com>;tag={local_tag}\n"
+        f"Call-ID: {invite.call_id}\nCSeq: 2 INVITE\nContact: <sip:bob@192.0.2.2>\nContent-Length: 0\n\n"
+    )
+    assert wire.responses(500)
+    wire.answer(wire.last("INVITE"), 200, body="v=0\r\n")
+    assert wire.one(InviteAnswered).invite is invite
