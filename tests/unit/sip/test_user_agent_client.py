@@ -831,7 +831,7 @@ def test_a_peers_invite_that_is_refused_while_ours_rings_does_not_cost_its_answe
     invite = given_ringing(wire)
     local_tag = wire.last("INVITE").from_tag
     wire.receive(
-        "INVITE sip:alice@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKtheirs\nMax-Forwards: 70\n"
+        "INVITE sip:alice@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKx\nMax-Forwards: 70\n"
         f"From: <sip:bob@example.com>;tag=them\nTo: <sip:alice@example.com>;tag={local_tag}\n"
         f"Call-ID: {invite.call_id}\nCSeq: 2 INVITE\nContact: <sip:bob@192.0.2.2>\nContent-Length: 0\n\n"
     )
