@@ -12,6 +12,7 @@ from offhook.kernel import Clock
 
 from .account_calls import refuse_beyond, trunk_limit
 from .accounts import refuse_closed
+from .document_checks import MEDIA_ID, is_own_media
 from .errors import CallLimitReached, NoCredit
 from .limits import Throttles
 from .planning import (
@@ -86,17 +87,34 @@ class CallRequests:
 
     async def plan_connect(self, account: Document, button: Document, request: ConnectRequest) -> Planned:
         """Return what would be done. Raises PlanRefused."""
-        return await plan_connect(
-            request, button=button, account=account, world=self._planning, now=self._clock.epoch()
+        return await self._with_own_media(
+            await plan_connect(
+                request, button=button, account=account, world=self._planning, now=self._clock.epoch()
+            )
         )
 
     async def plan_quickcall(
         self, account: Document, endpoint: Document, request: QuickcallRequest
     ) -> Planned:
         """Return what would be done. Raises PlanRefused."""
-        return await plan_quickcall(
-            request, endpoint=endpoint, account=account, world=self._planning, now=self._clock.epoch()
+        return await self._with_own_media(
+            await plan_quickcall(
+                request, endpoint=endpoint, account=account, world=self._planning, now=self._clock.epoch()
+            )
         )
+
+    async def _with_own_media(self, planned: Planned) -> Planned:
+        """Return a plan that plays no upload but the account's own.
+
+        Media ids are checked when documents are saved, but imports bring whatever they bring, and media are
+        deleted. Then the usual ringback is heard, as if there were none.
+        """
+        plan = planned.plan
+        if not MEDIA_ID.match(plan.ringback):
+            return planned
+        if await is_own_media(self._planning.documents, plan.account_id, plan.ringback):
+            return planned
+        return msgspec.structs.replace(planned, plan=msgspec.structs.replace(plan, ringback=""))
 
     def invocations_left(self, button: Document) -> int | None:
         """Return how many more calls of a button this minute allows; None if it has no throttle."""

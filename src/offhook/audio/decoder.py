@@ -25,12 +25,18 @@ CPU_S: Final = 20
 MEMORY_BYTES: Final = 1 << 30
 """Address space; the decoder needs some 100 MB."""
 
+OPUS_HEAD: Final = b"OpusHead"
+OGG_HEAD_BYTES: Final = 512
+"""An Ogg file names its codec in the first packet of its first page (RFC 7845 section 5.1)."""
+
 UNREADABLE: Final = 2
 """Exit status: this is no audio file we can read."""
 
 
 def decode(content: bytes) -> bytes:
     """Return the WAV file. Raises miniaudio.DecodeError."""
+    if content.startswith(b"OggS") and OPUS_HEAD in content[:OGG_HEAD_BYTES]:
+        raise miniaudio.DecodeError("Ogg Opus is not read: use Ogg Vorbis, MP3, FLAC or WAV")
     samples: array[int] = array("h")
     blocks = miniaudio.stream_memory(
         content,

@@ -2,13 +2,16 @@
 
 import base64
 import io
+import json
 import math
 import struct
 import wave
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from offhook.app.document_writes import keys_of
 from offhook.audio.decoder import decode
 
 from .node import ApiNode, TestAccount
@@ -130,3 +133,57 @@ def test_long_files_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offhook.audio.decoder.SECONDS_MAX", 1)
     with wave.open(io.BytesIO(decode(wav(seconds=2.5, rate=8_000, channels=1)))) as file:
         assert file.getnframes() == 8_000
+
+
+@pytest.fixture
+def foreign(node: ApiNode) -> str:
+    """An upload of somebody else's."""
+    other = node.given_account("Other")
+    media = given_media(other)
+    assert node.post(raw(other, media), body=SHORT, headers={"content-type": "audio/wav"}).status == 200
+    return media
+
+
+@pytest.mark.parametrize(
+    ("noun", "data"),
+    [
+        ("clicktocall", {"name": "b", "extension": "1", "ringback": "{M}"}),
+        ("clicktocall", {"name": "b", "extension": "1", "music_on_hold": {"media_id": "{M}"}}),
+        ("users", {"first_name": "a", "last_name": "b", "music_on_hold": {"media_id": "{M}"}}),
+        ("devices", {"name": "d", "music_on_hold": {"media_id": "{M}"}}),
+        ("callflows", {"numbers": ["1"], "ringback": {"early": "{M}"},
+                       "flow": {"module": "hangup", "data": {}}}),
+        ("callflows", {"numbers": ["1"], "flow": {"module": "resources", "data": {"ringback": "{M}"}}}),
+    ],
+)  # fmt: skip
+def test_another_accounts_upload_cannot_be_named(
+    node: ApiNode, acme: TestAccount, foreign: str, noun: str, data: dict[str, object]
+) -> None:
+    named = json.loads(json.dumps(data).replace("{M}", foreign))
+    answer = node.put(f"{acme.base}/{noun}", named)
+    assert (answer.status, len(answer.data)) == (400, 1), answer.body
+    own = given_media(acme)
+    node.post(raw(acme, own), body=SHORT, headers={"content-type": "audio/wav"})
+    assert node.put(f"{acme.base}/{noun}", json.loads(json.dumps(data).replace("{M}", own))).status == 201
+
+
+def test_another_accounts_upload_is_not_heard_however_it_got_there(
+    node: ApiNode, acme: TestAccount, foreign: str
+) -> None:
+    """An import takes what it finds, and media are deleted while buttons name them."""
+    acme.given_two_phones()
+    own = given_media(acme)
+    node.post(raw(acme, own), body=SHORT, headers={"content-type": "audio/wav"})
+    button = acme.given_button(ringback=own)
+    path = f"{acme.base}/clicktocall/{button}/connect?contact=1002"
+    assert node.get(f"{path}&dry_run=true").data["ringback"] == own
+
+    async def write_past_validation() -> None:
+        stored = await node.store.documents.get(acme.id, button, type="clicktocall")
+        assert stored is not None
+        changed = msgspec.structs.replace(stored, data=stored.data | {"ringback": foreign})
+        await node.store.documents.put(changed, keys_of(changed), expected_revision=stored.revision)
+
+    node.run(write_past_validation())
+    assert node.get(f"{path}&dry_run=true").data["ringback"] == ""
+    assert node.get(path).status == 202
