@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import ending, legs
-from .commands import HoldLeg, StartTimer, StopTimer, UnholdLeg
+from .commands import HoldLeg, PlayOnce, StartTimer, StopPlaying, StopTimer, UnholdLeg
 from .events import (
+    BreakRequested,
     CallBridged,
     HoldRequested,
     LegEnded,
     LegHeld,
     LegHolds,
     LegsJoined,
+    MediaPlayed,
+    PlayRequested,
     TimerFired,
     UnholdRequested,
 )
@@ -62,7 +65,7 @@ def hold(call: Call, event: HoldRequested, at: float) -> CallState:
             _note_held(call, other, is_held=False)
     if not leg.is_held:
         _note_held(call, leg, is_held=True)
-    call.out.append(HoldLeg(leg.leg_id, event.media))
+    call.out.append(HoldLeg(leg.leg_id, event.media or _music_for(call, leg)))
     return call.state
 
 
@@ -100,15 +103,40 @@ def _carry_hold(call: Call, holder: Leg) -> None:
         return
     _note_held(call, other, is_held=holder.is_holding)
     if holder.is_holding:
-        call.out.append(HoldLeg(other.leg_id, call.plan.music_on_hold or holder.endpoint.hold_media))
+        call.out.append(HoldLeg(other.leg_id, _music_for(call, other)))
         return
     call.out.append(UnholdLeg(other.leg_id))
     if holder.is_held:  # each had put the other on hold
-        call.out.append(HoldLeg(holder.leg_id, call.plan.music_on_hold or other.endpoint.hold_media))
+        call.out.append(HoldLeg(holder.leg_id, _music_for(call, holder)))
+
+
+def _music_for(call: Call, held: Leg) -> str:
+    """Return what a held party hears: the button's music, or that of the endpoint that holds it."""
+    holder = call.legs.get(held.joined_to)
+    return call.plan.music_on_hold or (holder.endpoint.hold_media if holder is not None else "")
+
+
+def play(call: Call, event: PlayRequested, at: float) -> CallState:
+    """Play something to those of the legs that talk."""
+    for leg_id in event.leg_ids:
+        leg = call.legs.get(leg_id)
+        if leg is not None and leg.state is LegState.JOINED and not leg.is_held:
+            leg.is_played_to = True
+            call.out += [MediaPlayed(leg_id, event.media), PlayOnce(leg_id, event.media)]
+    return call.state
+
+
+def stop_playing(call: Call, event: BreakRequested, at: float) -> CallState:
+    """Let all to whom something is played hear the other again."""
+    for leg in call.legs.values():
+        if leg.is_played_to and leg.state is LegState.JOINED:
+            leg.is_played_to = False
+            call.out.append(StopPlaying(leg.leg_id))
+    return call.state
 
 
 def _note_held(call: Call, leg: Leg, *, is_held: bool) -> None:
-    leg.is_held = is_held
+    leg.is_held, leg.is_played_to = is_held, False
     call.out.append(LegHeld(leg.leg_id, is_held))
 
 

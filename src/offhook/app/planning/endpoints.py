@@ -100,6 +100,7 @@ def _device_endpoint(
         progress_timeout_s=seconds_at(data, "media.progress_timeout"),
         auto_answer=auto_answer,
         presence_id=presence_id,
+        hold_media=profile.hold_media,
     )
 
 
@@ -176,10 +177,13 @@ def _gateway_endpoints(ring: GatewayRing, view: LegView, *, is_last_way: bool) -
         username=text_at(gateway, "username"),
         password=text_at(gateway, "password"),
         realm=text_at(gateway, "realm"),
+        tls_ca=text_at(gateway, "tls_ca"),
+        tls_verify=gateway.get("tls_verify", True) is True,
         codecs=texts_at(gateway, "codecs"),
         delay_s=ring.delay_s,
         timeout_s=ring.timeout_s,
         progress_timeout_s=seconds_at(gateway, "progress_timeout") or grace_s,
+        hold_media=ring.payer.hold_media,
     )
     return [endpoint]
 
@@ -189,7 +193,7 @@ def _gateway_uri(ring: GatewayRing) -> str:
     gateway = ring.gateway
     route = text_at(gateway, "route")
     if route:
-        uri = route if route.lower().startswith("sip:") else f"sip:{route}"
+        uri = route if route.lower().startswith(("sip:", "sips:")) else f"sip:{route}"
     else:
         by_name = text_at(gateway, "invite_format") == "username"
         user = (text_at(gateway, "username") if by_name else "") or ring.number
@@ -198,9 +202,16 @@ def _gateway_uri(ring: GatewayRing) -> str:
         static = "".join(f";{item}" for item in texts_at(gateway, "invite_parameters.static"))
         uri = f"sip:{uri_user(user)}@{gateway['server']}{at_port}{static}"
     try:
-        return str(SipUri.parse(uri))
+        return str(_with_transport(SipUri.parse(uri), text_at(gateway, "transport")))
     except RemoteMalformed:
         return ""
+
+
+def _with_transport(uri: SipUri, transport: str) -> SipUri:
+    """Return the URI with the gateway's transport, unless it names one itself; UDP needs no word."""
+    if transport in ("", "udp") or uri.transport or uri.scheme == "sips":
+        return uri
+    return uri.with_params(transport=transport)
 
 
 def _outbound_caller(ring: GatewayRing, view: LegView) -> CallerId:

@@ -99,6 +99,12 @@ class Profile:
         return None
 
     @property
+    def hold_media(self) -> str:
+        """What the other party hears that is put on hold here: the device's, the user's or the account's."""
+        media = self.setting("music_on_hold.media_id")
+        return media if isinstance(media, str) else ""
+
+    @property
     def outbound_privacy(self) -> str:
         """`full`, `name`, `number`, or empty for none."""
         word = self.setting("caller_id_options.outbound_privacy")
