@@ -335,8 +335,8 @@ class Cdrs(Protocol):
 class Bindings(Protocol):
     """Registrations, kept so that a restart does not lose the phones."""
 
-    def save(self, binding: StoredBinding) -> None:
-        """Queue it, replacing the one with the same aor and contact; returns at once, never raises."""
+    def save(self, bindings: Sequence[StoredBinding]) -> None:
+        """Queue them, each replacing the one with its aor and contact; returns at once, never raises."""
         ...
 
     def remove(self, aor: str, contact: str) -> None:

@@ -62,10 +62,16 @@ class Registrar:
         return self._count
 
     def restore(self, bindings: Iterable[Binding]) -> None:
-        """Take back what a store has kept, into a registrar that is empty."""
+        """Take back what a store has kept, into a registrar that is empty.
+
+        Of a phone that has moved the store may still have its old contact: the one that lasts longest counts.
+        """
         by_aor: dict[str, dict[str, Binding]] = {}
-        for binding in bindings:
-            by_aor.setdefault(binding.aor, {})[binding.contact] = binding
+        for binding in sorted(bindings, key=lambda one: one.expires_at):
+            kept = by_aor.setdefault(binding.aor, {})
+            for old in [one for one in kept.values() if _is_same_phone(one, binding)]:
+                del kept[old.contact]
+            kept[binding.contact] = binding
         for aor, kept in by_aor.items():
             self._store(aor, kept)
 
@@ -233,6 +239,10 @@ def _find(bindings: dict[str, Binding], contact: NameAddr) -> Binding | None:
         elif binding.contact == contact.uri or uri.is_equivalent(SipUri.parse(binding.contact)):
             return binding
     return bindings.get(contact.uri)
+
+
+def _is_same_phone(one: Binding, other: Binding) -> bool:
+    return bool(one.instance) and (one.instance, one.reg_id) == (other.instance, other.reg_id)
 
 
 def _changes(

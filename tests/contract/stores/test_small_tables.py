@@ -15,10 +15,9 @@ def given_binding(
 
 async def test_bindings_outlive_a_restart_unless_expired_or_removed(adapter, tmp_path):
     first = await adapter(tmp_path)
-    first.bindings.save(given_binding("sip:a@x", data=b"old"))
-    first.bindings.save(given_binding("sip:a@x", data=b"new"))
-    first.bindings.save(given_binding("sip:b@x", expires_at=50.0))
-    first.bindings.save(given_binding("sip:c@x"))
+    first.bindings.save([given_binding("sip:a@x", data=b"old")])
+    first.bindings.save([given_binding("sip:a@x", data=b"new"), given_binding("sip:b@x", expires_at=50.0)])
+    first.bindings.save([given_binding("sip:c@x")])
     first.bindings.remove("sip:dev1@acme.example.com", "sip:c@x")
     await first.close()
     second = await adapter(tmp_path)

@@ -229,3 +229,14 @@ def test_remove_forgets_an_address_of_record(given: Given) -> None:
 def test_a_contact_that_cannot_be_rung_is_refused(given: Given, contact: str) -> None:
     assert given.register(contact).status in (400, 416)
     assert given.contacts() == []
+
+
+def test_of_a_phone_that_moved_a_restart_takes_back_the_last_contact_only(given: Given) -> None:
+    instance = ';+sip.instance="<urn:uuid:1>"'
+    before = given.register(CONTACT + instance).added[0]
+    given.now += 10
+    after = given.register("<sip:dev1@198.51.100.9:5062>" + instance, cseq=2).changed[0]
+    again = Registrar()
+    again.restore([after, before])
+    assert [binding.contact for binding in again.bindings(AOR, given.now)] == [after.contact]
+    assert len(again) == 1

@@ -16,7 +16,7 @@ from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import RequestReceived
 from offhook.sip.flows import Flow
 from offhook.sip.message import Request
-from offhook.sip.registrar import Registrar
+from offhook.sip.registrar import Registrar, RegistrarResult
 from offhook.sip.transactions import ServerTransaction
 from offhook.sip.uri import SipUri
 from offhook.sip.user_agent import UserAgentCore
@@ -46,6 +46,8 @@ class RegistrationService:
         self._stored = stored
         self._clock = clock
         self._registrar = Registrar()
+        self._refreshed: dict[tuple[str, str], Binding] = {}
+        """Those whose refresh is not stored yet: of the last second."""
         self._by_realm: dict[str, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -74,6 +76,7 @@ class RegistrationService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._sweeper = None
+        self._save_refreshed()
 
     # --- queries ------------------------------------------------------------------------------------
 
@@ -141,13 +144,24 @@ class RegistrationService:
     def _register(self, transaction: ServerTransaction, request: Request, identity: SipIdentity) -> None:
         aor = f"sip:{identity.username.lower()}@{identity.realm}"
         result = self._registrar.register(request, aor=aor, now=self._clock.epoch(), source=transaction.flow)
-        for binding in (*result.added, *result.changed):
-            self._stored.save(_stored(binding))
+        self._save(result)
         for binding in result.added:
             _log.info("registered", aor=aor, contact=binding.contact, user_agent=binding.user_agent)
         self._index(result.added)
         self._forget(result.removed)
         self._respond(transaction, result.status, *result.headers)
+
+    def _save(self, result: RegistrarResult) -> None:
+        """Store what is new or moved at once, what was only refreshed with the next sweep."""
+        if result.added:
+            self._stored.save([_stored(binding) for binding in result.added])
+        for binding in result.changed:
+            self._refreshed[(binding.aor, binding.contact)] = binding
+
+    def _save_refreshed(self) -> None:
+        refreshed, self._refreshed = self._refreshed, {}
+        if refreshed:
+            self._stored.save([_stored(binding) for binding in refreshed.values()])
 
     def _respond(self, transaction: ServerTransaction, status: int, *headers: tuple[str, str]) -> None:
         self._core.respond(transaction, status, headers=headers, now=self._clock.monotonic())
@@ -160,6 +174,7 @@ class RegistrationService:
 
     def _forget(self, removed: Iterable[Binding]) -> None:
         for binding in removed:
+            self._refreshed.pop((binding.aor, binding.contact), None)
             self._stored.remove(binding.aor, binding.contact)
             _log.info("unregistered", aor=binding.aor, contact=binding.contact)
             if not self.bindings(binding.aor):
@@ -173,6 +188,7 @@ class RegistrationService:
         while True:
             await asyncio.sleep(EXPIRY_SWEEP_S)
             self._forget(self._registrar.expire(self._clock.epoch()))
+            self._save_refreshed()
 
 
 def _stored(binding: Binding) -> StoredBinding:

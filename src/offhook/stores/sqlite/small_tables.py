@@ -32,12 +32,12 @@ class SqliteBindings:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def save(self, binding: StoredBinding) -> None:
-        """Queue it, replacing the one with the same aor and contact."""
-        row = (binding.aor, binding.contact, binding.expires_at, binding.data)
+    def save(self, bindings: Sequence[StoredBinding]) -> None:
+        """Queue them, each replacing the one with the same aor and contact."""
+        rows = [(binding.aor, binding.contact, binding.expires_at, binding.data) for binding in bindings]
 
         def write(connection: apsw.Connection) -> None:
-            connection.execute(SAVE_BINDING, row)
+            connection.executemany(SAVE_BINDING, rows)
 
         self._writer.post(write)
 
