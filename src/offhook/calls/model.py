@@ -102,6 +102,10 @@ class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     password: str = ""
     realm: str = ""
     """Digest realm the credentials are good for; empty means any."""
+    tls_ca: str = ""
+    """PEM certificates that a server reached over TLS is checked with; empty: the system's."""
+    tls_verify: bool = True
+    """False: any certificate of that server will do."""
     codecs: tuple[str, ...] = ()
     """KAZOO's codec names in order of preference; empty means the engine's default."""
     delay_s: float = 0.0

@@ -12,6 +12,7 @@ import msgspec
 
 from .errors import RemoteMalformed, SipError
 from .grammar import MAX_PORT, parse_digits
+from .sdp_dtls import DTLS_PROFILES, OFFERED_PROFILE, DtlsPeer, DtlsPort, dtls_lines, read_dtls
 
 MAX_SDP_BYTES: Final = 32_768
 """A browser's offer with dozens of candidates stays below 10 KiB."""
@@ -25,6 +26,7 @@ TELEPHONE_EVENT_TYPE: Final = 101
 _DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 _REVERSED: Final = {"sendonly": "recvonly", "recvonly": "sendonly"}
 _HELD: Final = {"sendrecv": "sendonly", "recvonly": "inactive"}
+ICE_LITE: Final = (("a", "ice-lite"),)
 _RTP_PROFILES: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
 _NOWHERE: Final = frozenset(("0.0.0.0", "::"))  # noqa: S104 (RFC 2543's way to hold, no bind)
 
@@ -90,6 +92,11 @@ class MediaSection(msgspec.Struct, frozen=True):
         """The address of this section's own c= line, or ""."""
         return _connection(self.lines)
 
+    @property
+    def is_dtls(self) -> bool:
+        """Tell whether the media is encrypted by DTLS-SRTP, as browsers want it."""
+        return self.protocol.upper() in DTLS_PROFILES
+
     def attributes(self, name: str) -> list[str]:
         """Return the values of every a=name:value line, "" for a=name."""
         return _attributes(self.lines, name)
@@ -153,8 +160,15 @@ class SessionDescription(msgspec.Struct, frozen=True):
         c=0.0.0.0 is the old way to hold (RFC 3264 8.4): no packets may be sent there.
         """
         direction = _direction(media.lines) or _direction(self.lines) or "sendrecv"
-        held = self.host_of(media) in _NOWHERE
+        held = self.host_of(media) in _NOWHERE and not media.is_dtls  # with ICE it says nothing
         return _HELD.get(direction, direction) if held else direction
+
+    def dtls_of(self, media: MediaSection) -> DtlsPeer | None:
+        """Return the peer's side of DTLS and ICE, or None for plain RTP. Raises RemoteMalformed (488)."""
+        if not media.is_dtls:
+            return None
+        names = ("fingerprint", "setup", "ice-ufrag", "ice-pwd", "candidate")
+        return read_dtls({name: media.attributes(name) or _attributes(self.lines, name) for name in names})
 
     def __str__(self) -> str:
         return _join(self.lines) + "".join([str(media) for media in self.media])
@@ -173,6 +187,8 @@ class AudioTarget(msgspec.Struct, frozen=True):
     """In order of preference; telephone-event among them if offered."""
     direction: str
     """As the peer sees it."""
+    dtls: DtlsPeer | None = None
+    """Its side of DTLS and ICE; None: plain RTP."""
 
     @property
     def codec_names(self) -> tuple[str, ...]:
@@ -191,7 +207,7 @@ def audio_target(description: SessionDescription) -> AudioTarget:
     if audio is None:
         raise RemoteMalformed("sdp", "no audio", status=488)
     host, direction = description.host_of(audio), description.direction_of(audio)
-    return AudioTarget(host, audio.port, audio.codecs, direction)
+    return AudioTarget(host, audio.port, audio.codecs, direction, description.dtls_of(audio))
 
 
 def build_offer(
@@ -203,10 +219,12 @@ def build_offer(
     version: int = 1,
     telephone_event: bool = True,
     direction: str = "sendrecv",
+    dtls: DtlsPort | None = None,
 ) -> SessionDescription:
     """Return an offer of one audio stream. codecs are KAZOO's names; unknown ones are left out.
 
-    session_id is decimal digits; version grows with each offer in a dialog. Raises LocalNoCodec.
+    session_id is decimal digits; version grows with each offer in a dialog. With dtls it is for a browser.
+    Raises LocalNoCodec.
     """
     offered = [CODECS[name] for name in codecs if name in CODECS]
     if not offered:
@@ -214,7 +232,15 @@ def build_offer(
     if telephone_event:
         offered.append(Codec(TELEPHONE_EVENT, TELEPHONE_EVENT_TYPE, fmtp="0-16"))
     audio = _audio_section(port, "RTP/AVP", offered, direction)
-    return SessionDescription(_session_lines(address, session_id, version), (audio,))
+    lines = _session_lines(address, session_id, version)
+    if dtls is not None:
+        audio = msgspec.structs.replace(
+            audio,
+            protocol=OFFERED_PROFILE,
+            lines=(*audio.lines, *dtls_lines(dtls, address, port, setup="actpass", mid="0")),
+        )
+        lines += ICE_LITE
+    return SessionDescription(lines, (audio,))
 
 
 def build_answer(
@@ -225,21 +251,35 @@ def build_answer(
     session_id: str,
     *,
     version: int = 1,
+    dtls: DtlsPort | None = None,
 ) -> SessionDescription:
     """Answer the first audio stream that has an allowed codec; refuse all else with port 0.
 
-    Payload types and their order are the offer's (RFC 3264 6.1). Raises RemoteMalformed with
-    status 488 if nothing can be accepted.
+    Payload types and their order are the offer's (RFC 3264 6.1). Encrypted streams are accepted with dtls,
+    plain ones without. Raises RemoteMalformed with status 488 if nothing can be accepted.
     """
-    accepted = next((media for media in offer.media if _common(media, allowed)), None)
+    profiles = _RTP_PROFILES if dtls is None else DTLS_PROFILES
+    accepted = next(
+        (media for media in offer.media if media.protocol.upper() in profiles and _common(media, allowed)),
+        None,
+    )
     if accepted is None:
         raise RemoteMalformed("sdp", "no audio in a codec that is allowed", status=488)
     direction = offer.direction_of(accepted)
     codecs = _common(accepted, allowed)
     codecs += [codec for codec in accepted.codecs if codec.name == TELEPHONE_EVENT]
     answer = _audio_section(port, accepted.protocol, codecs, _REVERSED.get(direction, direction))
+    lines = _session_lines(address, session_id, version)
+    if dtls is not None:
+        peer, mid = offer.dtls_of(accepted), next(iter(accepted.attributes("mid")), "0")
+        setup = "passive" if peer is None or peer.is_active else "active"
+        more = dtls_lines(dtls, address, port, setup=setup, mid=mid)
+        answer = msgspec.structs.replace(answer, lines=(*answer.lines, *more))
+        lines += ICE_LITE
+        if any(kind == "a" and value.startswith("group:BUNDLE") for kind, value in offer.lines):
+            lines += (("a", f"group:BUNDLE {mid}"),)
     media = [answer if media is accepted else _refused(media) for media in offer.media]
-    return SessionDescription(_session_lines(address, session_id, version), tuple(media))
+    return SessionDescription(lines, tuple(media))
 
 
 def check_answer(offer: SessionDescription, answer: SessionDescription) -> AudioTarget:
@@ -253,7 +293,9 @@ def check_answer(offer: SessionDescription, answer: SessionDescription) -> Audio
     target = audio_target(answer)
     offered = {codec.name for media in offer.media for codec in media.codecs}
     codecs = tuple([codec for codec in target.codecs if codec.name in offered])
-    fitting = AudioTarget(target.host, target.port, codecs, target.direction)
+    if (target.dtls is not None) != any(media.is_dtls for media in offer.media):
+        raise RemoteMalformed("sdp", "the answer's profile is not the offer's", status=488)
+    fitting = msgspec.structs.replace(target, codecs=codecs)
     if not fitting.codec_names:
         raise RemoteMalformed("sdp", "the answer has no codec of the offer", status=488)
     return fitting
@@ -330,7 +372,7 @@ def _codec(text: str, rtpmap: str | None, fmtp: str) -> Codec | None:
 
 def _common(media: MediaSection, allowed: Sequence[str]) -> list[Codec]:
     """Return the codecs of an offered section that are allowed, in the offer's order."""
-    if media.kind != "audio" or not media.port or media.protocol.upper() not in _RTP_PROFILES:
+    if media.kind != "audio" or not media.port:
         return []
     return [codec for codec in media.codecs if codec.name in allowed]
 

@@ -87,6 +87,10 @@ class UserAgentCore:
         for transport, (host, configured) in advertised.items():
             advertised[transport] = (host, configured or port)
 
+    def own_address(self, flow: Flow) -> tuple[str, int]:
+        """Return the host and port that the peer of a flow reaches us at."""
+        return self._state.config.own_address(flow)
+
     def flow_failed(self, flow: Flow, now: float) -> None:
         """A connection is lost, or could not be opened: what waits on it fails, or goes over UDP."""
         self._state.layer.flow_failed(flow, now)

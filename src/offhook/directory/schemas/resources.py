@@ -51,6 +51,10 @@ GATEWAY: Final = mapping(
         ),
         "media": mapping("Media settings"),
         "transport": choice("Transport to reach it by", "udp", "tcp", "tls"),
+        "tls_ca": text(
+            "PEM certificates to check its certificate with, instead of the system's", longest=32_768
+        ),
+        "tls_verify": boolean("Its certificate is checked; false takes any", default=True),
     },
     required=("server",),
 )

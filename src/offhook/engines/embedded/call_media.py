@@ -24,6 +24,7 @@ from offhook.sip.sdp import (
     build_offer,
     check_answer,
 )
+from offhook.sip.sdp_dtls import DtlsPort
 
 from .media_library import BUILT_IN_MUSIC
 from .relay import MediaError, MediaRelay, PreparedMedia, RelayLost, RelayPort, RelaySide
@@ -71,6 +72,10 @@ class CallMedia:
         self._versions = dict.fromkeys(RelaySide, 0)
         self._agreed: dict[RelaySide, tuple[str, ...]] = dict.fromkeys(RelaySide, ())
         """Codecs that each side took, best first; a party that takes another's place takes its side."""
+        self._hosts: dict[RelaySide, str] = {}
+        """By side: the address that its party reaches the relay at, if it is not the usual one."""
+        self._secured: set[RelaySide] = set()
+        """Sides at which the relay speaks DTLS-SRTP and ICE: a browser is there, or may answer."""
         self._joined = False
         self._is_held = False
         self._is_closed = False
@@ -89,6 +94,10 @@ class CallMedia:
         """Tell whether our INVITE to this side carries an offer."""
         return self.has_relay and not (self._mode is MediaMode.BYPASS and side is RelaySide.SECOND)
 
+    def face(self, side: RelaySide, host: str) -> None:
+        """Say at which of our addresses the party of a side reaches us: what it is told next names that."""
+        self._hosts[side] = host
+
     # --- our offer, their answer --------------------------------------------------------------------
 
     async def offer(self, side: RelaySide, codecs: Sequence[str]) -> SessionDescription:
@@ -103,7 +112,13 @@ class CallMedia:
             wanted = tuple(name for name in theirs if name in wanted)
         port = await self._open(side)
         try:
-            return build_offer(port.address, port.port, wanted, self._sdp_id, version=self._next(side))
+        return await self._offer_of(side, wanted, secure=side in self._secured if secure is None else secure)
+
+    async def _offer_of(self, side: RelaySide, codecs: Sequence[str], *, secure: bool) -> SessionDescription:
+            return build_offer(
+                port.address, port.port, codecs, self._sdp_id, version=self._next(side), dtls=dtls
+            )
+        dtls = await self._secure(side) if secure else None
         except LocalNoCodec:
             raise MediaIncompatible(f"no common codec: {', '.join(codecs)}") from None
 
@@ -127,7 +142,12 @@ class CallMedia:
         return tuple(name for name in self._agreed[side] if name in self._agreed[side.other])
 
     def take_early_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> bool:
-        """Connect a side that has not answered yet; return False if its SDP is of no use."""
+        """Connect a side that has not answered yet; return False if its SDP is of no use.
+
+        While a browser rings beside a phone, the relay speaks the browser's language: nothing is heard early.
+        """
+        if side in self._secured and not any(media.is_dtls for media in offer.media):
+            return False
         try:
             self.take_answer(side, offer, body)
         except MediaIncompatible:
@@ -154,7 +174,9 @@ class CallMedia:
         """Answer an offer with the relay's port; connect the side. Raises MediaIncompatible, RelayLost."""
         assert self._relay is not None
         port = await self._open(side)
-        return self._answer_at(side, port.address, port.port, body)
+        target = self._read(body, audio_target)
+        dtls = await self._secure(side) if target.dtls is not None else None
+        return self._answer_at(side, port, body, dtls)
 
     async def take_new_offer(self, side: RelaySide, body: bytes) -> bytes:
         """Answer a re-INVITE of a phone from our side of the session (hold, new address).
@@ -172,11 +194,7 @@ class CallMedia:
         Raises MediaIncompatible, RelayLost.
         """
         wanted = self._read(body, audio_target).codec_names
-        port = await self._open(side)
-        try:
-            return build_offer(port.address, port.port, wanted, self._sdp_id, version=self._next(side))
-        except LocalNoCodec:
-            raise MediaIncompatible(f"no codec we know: {', '.join(wanted)}") from None
+        return await self._offer_of(side, wanted, secure=side in self._secured)
 
     def take_late_answer(self, side: RelaySide, body: bytes) -> None:
         """Take the answer that an ACK brought to an offer of ours; one that is of no use is left."""
@@ -187,12 +205,14 @@ class CallMedia:
         except MediaIncompatible as error:
             _log.info("an ACK without a usable answer", reason=str(error))
 
-    def _answer_at(self, side: RelaySide, address: str, port: int, body: bytes) -> bytes:
+    def _answer_at(self, side: RelaySide, port: RelayPort, body: bytes, dtls: DtlsPort | None) -> bytes:
         allowed = self._agreed[side.other] or DEFAULT_CODECS
         version = self._next(side)
         try:
             offer = SessionDescription.parse(body)
-            answer = build_answer(offer, address, port, allowed, self._sdp_id, version=version)
+            answer = build_answer(
+                offer, port.address, port.port, allowed, self._sdp_id, version=version, dtls=dtls
+            )
             target = audio_target(offer)
             self._agreed[side] = audio_target(answer).codec_names
         except RemoteMalformed as error:
@@ -285,7 +305,7 @@ class CallMedia:
         if not self._is_closed:
             port = await self._relay.open_leg(self.session_id, side)
             if not self._is_closed:
-                return port
+                return RelayPort(self._hosts.get(side, port.address), port.port)
             self._relay.close(self.session_id)
         raise MediaIncompatible("the call is over")
 
@@ -293,7 +313,11 @@ class CallMedia:
         if self._relay is None or target.host in (NOWHERE, "::"):
             return
         types = [codec.payload_type for codec in target.codecs]
-        self._relay.connect_leg(self.session_id, side, target.host, target.port, types)
+        if target.dtls is not None:
+            self._relay.connect_leg(self.session_id, side, target.host, target.port, types, dtls=target.dtls)
+        elif target.host not in (NOWHERE, "::"):
+            self._secured.discard(side)
+            self._relay.connect_leg(self.session_id, side, target.host, target.port, types)
 
     def _read(self, body: bytes, read: Callable[[SessionDescription], AudioTarget]) -> AudioTarget:
         if not body:
@@ -306,6 +330,12 @@ class CallMedia:
     def _next(self, side: RelaySide) -> int:
         self._versions[side] += 1
         return self._versions[side]
+
+    async def _secure(self, side: RelaySide) -> DtlsPort:
+        """Let the relay speak DTLS-SRTP and ICE at a side. Raises RelayLost, MediaRefused."""
+        assert self._relay is not None
+        self._secured.add(side)
+        return await self._relay.secure_leg(self.session_id, side)
 
 
 class CallMediaFactory:

@@ -49,7 +49,7 @@ from offhook.sip.events import (
     SipEvent,
     UpdateAnswered,
 )
-from offhook.sip.flows import Flow
+from offhook.sip.flows import WEBSOCKETS, Flow, TlsPeer
 from offhook.sip.message import Response
 from offhook.sip.records import DialogRecord
 from offhook.sip.uri import SipUri
@@ -243,7 +243,8 @@ class EmbeddedEngine:
         try:
             flow = await self._flow_to(endpoint)
             if leg.makes_offer:
-                leg.offer = await leg.media.offer(leg.side, endpoint.codecs)
+                secure = flow.transport in WEBSOCKETS
+                leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
         except (Unresolvable, RemoteMalformed) as error:
     def other_of(self, leg: EngineLeg) -> EngineLeg | None:
         """Return the answered leg on the other side of the same media, or None."""
@@ -269,6 +270,7 @@ class EmbeddedEngine:
             return self._finish(leg, leg.end_cause, 0, "", by_peer=False)
         try:
             offer = leg.offer.to_bytes() if leg.offer else b""
+            leg.media.face(leg.side, self._core.own_address(flow)[0])
             request = invite_request(endpoint, self._identities.of(leg.leg_id), flow, offer)
             leg.invite = self._core.invite(request, self._clock.monotonic())
         except SipError as error:
@@ -290,7 +292,8 @@ class EmbeddedEngine:
         )
         found = self._resolver.literal(next_hop) or await self._resolver.resolve(next_hop)
         transport, address, port = found
-        return self._endpoint.flow_to(transport, (address, port))
+        tls = TlsPeer(next_hop.host, endpoint.tls_ca, endpoint.tls_verify) if transport == "tls" else None
+        return self._endpoint.flow_to(transport, (address, port), tls)
 
     # --- what the core tells ------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from offhook.kernel import OffhookError
+from offhook.sip.sdp_dtls import DtlsPeer, DtlsPort
 
 PCMU = 0
 PCMA = 8
@@ -149,20 +150,37 @@ class MediaRelay(Protocol):
         """
         ...
 
+    async def secure_leg(self, session_id: str, side: RelaySide) -> DtlsPort:
+        """Make a side speak DTLS-SRTP and ICE-lite, for a browser; return what our SDP says of it.
+
+        Doing it again returns the same. Call `connect_leg` with the browser's side of it, or without if a
+        phone answered in the browser's place. Raises RelayLost, MediaRefused.
+        """
+        ...
+
     def connect_leg(
-        self, session_id: str, side: RelaySide, host: str, port: int, payload_types: Sequence[int]
+        self,
+        session_id: str,
+        side: RelaySide,
+        host: str,
+        port: int,
+        payload_types: Sequence[int],
+        *,
+        dtls: DtlsPeer | None = None,
     ) -> None:
         """Say where the far end of a side receives (from its SDP) and what codecs it agreed to, best first.
 
         Call it again when it changes. If its packets come from elsewhere (NAT), the relay answers there.
-        A host that is not an IP address is left to be learned from its packets.
+        A host that is not an IP address is left to be learned from its packets. With dtls the far end is a
+        browser: ICE says where it receives. Without, the side speaks plain RTP (again).
         """
         ...
 
-    def play(self, session_id: str, side: RelaySide, media: PreparedMedia) -> None:
+    def play(self, session_id: str, side: RelaySide, media: PreparedMedia, *, is_once: bool = False) -> None:
         """Play to a side, over and over, until `join`, `silence`, `pass_through` or another `play`.
 
-        Call `connect_leg` first: the codec comes from there. Reports PlaybackFailed if that cannot be.
+        Once: then the side hears again what it heard before. Call `connect_leg` first: the codec comes from
+        there. Reports PlaybackFailed if that cannot be.
         """
         ...
 

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         debug_level="crit",
         port_min=int(port_min),
         port_max=int(port_max),
-        modules=[],
+        modules=["dtls_gw", "ice_lite"],
         extra_args=["-F", "-s", f"fd:{descriptor}", "-l", bind_address],
     )
     sys.stdin.buffer.read()

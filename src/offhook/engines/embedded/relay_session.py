@@ -6,6 +6,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from offhook.sip.sdp_dtls import DtlsPeer, DtlsPort
+
 from .relay import PCMA, PCMU, MediaError, PreparedMedia, RelayPort, RelaySide, SideStatistics
 
 SAMPLES_PER_MS: Final = 8
@@ -15,7 +17,18 @@ SAMPLES_PER_MS: Final = 8
 class RelaySession:
     """One call's two ports, as we know them."""
 
-    __slots__ = ("attempts", "opening", "payload_types", "playing_since", "ports", "session_id", "token")
+    __slots__ = (
+        "attempts",
+        "dtls_peers",
+        "dtls_ports",
+        "opening",
+        "payload_types",
+        "playing_since",
+        "ports",
+        "session_id",
+        "token",
+        "where",
+    )
 
     def __init__(
         self, session_id: str, token: str, ports: asyncio.Future[dict[RelaySide, RelayPort]]
@@ -27,6 +40,12 @@ class RelaySession:
         self.payload_types: dict[RelaySide, Sequence[int]] = dict.fromkeys(RelaySide, (PCMU, PCMA))
         self.playing_since: dict[RelaySide, float] = {}
         self.opening: dict[RelaySide, asyncio.TimerHandle] = {}
+        self.where: dict[RelaySide, tuple[str, str]] = {}
+        """By side: modifiers and address it was connected with last."""
+        self.dtls_ports: dict[RelaySide, DtlsPort] = {}
+        """The sides that speak DTLS-SRTP and ICE."""
+        self.dtls_peers: dict[RelaySide, DtlsPeer] = {}
+        """What the relay was told of the browsers at them."""
 
     def fail(self, error: MediaError) -> None:
         """Tell whoever waits for the ports that there will be none."""
@@ -50,6 +69,14 @@ def read_ports(reply: str) -> list[int] | None:
     """Return both ports of `21160 127.0.0.1 && 23752 127.0.0.1`; None for `E72`, or `-1` as second half."""
     words = [half.split()[0] for half in reply.split("&&") if half.strip()]
     return [int(word) for word in words] if len(words) == 2 and all(map(str.isdigit, words)) else None
+
+
+def read_dtls_port(reply: str) -> DtlsPort | None:
+    """Return our side of `21160 127.0.0.1 && actpass SHA-256 AB:… && ufrag password c:…`, or None."""
+    halves = [half.split() for half in reply.split("&&")]
+    if len(halves) != 3 or len(halves[1]) != 3 or len(halves[2]) < 2:
+        return None
+    return DtlsPort(fingerprint=halves[1][2], ufrag=halves[2][0], password=halves[2][1])
 
 
 def is_port_shortage(reply: str) -> bool:

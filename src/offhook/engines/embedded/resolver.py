@@ -82,10 +82,10 @@ class Resolver:
 
 
 def transport_of(uri: SipUri) -> str:
-    """Return `udp` or `tcp` from a URI. Raises Unresolvable for what this engine does not speak."""
+    """Return `udp`, `tcp` or `tls` from a URI. Raises Unresolvable for what this engine does not speak."""
     if uri.scheme not in ("sip", "sips"):
         raise Unresolvable(str(uri), "only sip: URIs can be called")
     named = uri.transport or "udp"
-    if uri.scheme == "sips" or named not in ("udp", "tcp"):
-        raise Unresolvable(str(uri), f"transport {named} is not in this version")
-    return named
+    if named not in DEFAULT_PORT:
+        raise Unresolvable(str(uri), f"transport {named} leads nowhere without the phone's own connection")
+    return "tls" if uri.scheme == "sips" else named

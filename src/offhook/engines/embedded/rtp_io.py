@@ -16,6 +16,8 @@ from typing import Final
 
 import structlog
 
+from offhook.sip.sdp_dtls import DtlsPeer, DtlsPort
+
 from .relay import (
     PCMA,
     PCMU,
@@ -33,7 +35,14 @@ from .relay import (
 from .relay_bell import BELL_COMMAND, BELL_DELAY_S, RelayBell
 from .relay_control import LOST
 from .relay_host import RelayHost
-from .relay_session import RelaySession, is_ip_address, is_port_shortage, read_ports, read_side
+from .relay_session import (
+    RelaySession,
+    is_ip_address,
+    is_port_shortage,
+    read_dtls_port,
+    read_ports,
+    read_side,
+)
 
 MAX_WAITING: Final = 8_192
 """Commands that may wait: two seconds' worth of a busy relay. Beyond, new sessions are refused."""
@@ -49,9 +58,14 @@ first sender for good: early media of a device that loses the race, or a packet 
 MIN_PLAY_S: Final = 0.2
 """Some phones (baresip 1.0) do not notice a new source while their jitter buffer still fills, and then take
 all that follows for late packets: what is played to a side is played for longer than that, or not at all."""
+FOR_EVER: Final = -1
 RETRY_S: Final = 2 * BELL_DELAY_S
 OPEN_ATTEMPTS: Final = 3
 """RTPProxy looks for free ports in random order and may miss the last few, or their sockets linger."""
+DTLS: Final = "M4:1"
+ICE: Final = "M5:1"
+"""Modules of RTPProxy in sub-commands: S makes our side, A or P tells of an active or passive peer, C of one of
+its candidates, D takes it back. Their numbers are fixed (4 is dtls_gw, 5 ice_lite)."""
 STATISTICS: Final = "rtpa_nrcvd rtpa_nlost rtpa_javg"
 
 _log = structlog.get_logger("offhook.media")
@@ -154,18 +168,54 @@ class RtpIoRelay:
         ports = await asyncio.shield(session.ports)
         return ports[side]
 
+    async def secure_leg(self, session_id: str, side: RelaySide) -> DtlsPort:
+        """Make a side speak DTLS-SRTP and ICE-lite; see MediaRelay."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise MediaRefused("secure", "an unknown session")
+        known = session.dtls_ports.get(side)
+        if known is not None:
+            return known
+        # The sub-commands work on the port that the command returns: that of the side whose peer is not named.
+        modifiers, where = session.where.get(side.other, (OPENING, NOWHERE))
+        command = f"L{modifiers} {session.token} {where} {side} {side.other} && {DTLS} S && {ICE} S"
+        reply = await self._ask(command)
+        port = read_dtls_port(reply)
+        if port is None:
+            raise MediaRefused(command, reply)
+        return session.dtls_ports.setdefault(side, port)
+
     def connect_leg(
-        self, session_id: str, side: RelaySide, host: str, port: int, payload_types: Sequence[int]
+        self,
+        session_id: str,
+        side: RelaySide,
+        host: str,
+        port: int,
+        payload_types: Sequence[int],
+        *,
+        dtls: DtlsPeer | None = None,
     ) -> None:
         """Say where a side receives; see MediaRelay."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
         where = f"{host} {port}" if is_ip_address(host) else "- 0"
-        codecs = ",".join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES
-        if session_id in self._sessions:
-            self._sessions[session_id].payload_types[side] = payload_types or (PCMU, PCMA)
-        self._send(session_id, f"Lc{codecs}", f"{where} {side.other} {side}", unknown="0")
+        if dtls is not None:
+            where = NOWHERE  # ICE finds out
+        modifiers = f"c{','.join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES}"
+        session.payload_types[side] = payload_types or (PCMU, PCMA)
+        if dtls is not None and session.dtls_peers.get(side) == dtls and session.where[side][0] == modifiers:
+            return  # a new offer that changes nothing: the address that ICE has found must stay
+        session.where[side] = (modifiers, where)
+        self._send(
+            session_id,
+            f"L{modifiers}",
+            f"{where} {side.other} {side}{_encryption(session, side, dtls)}",
+            unknown="0",
+        )
 
-    def play(self, session_id: str, side: RelaySide, media: PreparedMedia) -> None:
-        """Play to a side, over and over; see MediaRelay."""
+    def play(self, session_id: str, side: RelaySide, media: PreparedMedia, *, is_once: bool = False) -> None:
+        """Play to a side, over and over or once; see MediaRelay."""
         session = self._sessions.get(session_id)
         if session is None:
             return
@@ -173,7 +223,7 @@ class RtpIoRelay:
             self.silence(session_id, side)
             asyncio.get_running_loop().call_soon(self._report, session_id, PlaybackFailed(media.name))
             return
-        self._start_player(session, side, f"{media.name} session")
+        self._start_player(session, side, f"{media.name} session", times=1 if is_once else FOR_EVER)
         session.playing_since[side] = asyncio.get_running_loop().time()
 
     def silence(self, session_id: str, side: RelaySide) -> None:
@@ -222,12 +272,14 @@ class RtpIoRelay:
 
     # --- gates -----------------------------------------------------------------------------------
 
-    def _start_player(self, session: RelaySession, side: RelaySide, media_and_codecs: str) -> None:
+    def _start_player(
+        self, session: RelaySession, side: RelaySide, media_and_codecs: str, *, times: int = FOR_EVER
+    ) -> None:
         opening = session.opening.pop(side, None)
         if opening is not None:
             opening.cancel()
         session.playing_since.pop(side, None)
-        self._send(session.session_id, "P-1", f"{media_and_codecs} {side} {side.other}")
+        self._send(session.session_id, f"P{times}", f"{media_and_codecs} {side} {side.other}")
 
     def _open_gate(self, session: RelaySession, side: RelaySide) -> None:
         session.opening.pop(side, None)
@@ -302,6 +354,20 @@ class RtpIoRelay:
         if reply.startswith("E"):
             raise MediaRefused(command, reply)
         return reply
+
+
+def _encryption(session: RelaySession, side: RelaySide, dtls: DtlsPeer | None) -> str:
+    """Return the sub-commands that tell the relay of a browser, or that a phone is there instead."""
+    if dtls is None:
+        session.dtls_peers.pop(side, None)
+        return f" && {DTLS} D && {ICE} D" if session.dtls_ports.pop(side, None) else ""
+    session.dtls_peers[side] = dtls
+    role = "A" if dtls.is_active else "P"
+    candidates = "".join(
+        f" && {ICE} C {number} 1 udp {one.priority} {one.host} {one.port} typ {one.kind}"
+        for number, one in enumerate(dtls.candidates, 1)
+    )
+    return f" && {DTLS} {role} SHA-256 {dtls.fingerprint} && {ICE} A {dtls.ufrag} {dtls.password}{candidates}"
 
 
 def _no_matter(_command: str, _reply: str) -> None:
