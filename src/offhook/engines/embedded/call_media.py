@@ -100,25 +100,27 @@ class CallMedia:
 
     # --- our offer, their answer --------------------------------------------------------------------
 
-    async def offer(self, side: RelaySide, codecs: Sequence[str]) -> SessionDescription:
+    async def offer(
+        self, side: RelaySide, codecs: Sequence[str], *, secure: bool | None = None
+    ) -> SessionDescription:
         """Return our offer. codecs are the endpoint's, empty for the default.
 
-        Raises MediaIncompatible (no common codec), RelayLost, RelayFull.
+        secure: for a browser, or not; None: as before. Raises MediaIncompatible (no common codec), RelayLost,
+        RelayFull, MediaRefused.
         """
-        assert self._relay is not None
         theirs = self._agreed[side.other]
         wanted = tuple(codecs) or theirs or DEFAULT_CODECS
         if theirs:
             wanted = tuple(name for name in theirs if name in wanted)
-        port = await self._open(side)
-        try:
         return await self._offer_of(side, wanted, secure=side in self._secured if secure is None else secure)
 
     async def _offer_of(self, side: RelaySide, codecs: Sequence[str], *, secure: bool) -> SessionDescription:
+        port = await self._open(side)
+        dtls = await self._secure(side) if secure else None
+        try:
             return build_offer(
                 port.address, port.port, codecs, self._sdp_id, version=self._next(side), dtls=dtls
             )
-        dtls = await self._secure(side) if secure else None
         except LocalNoCodec:
             raise MediaIncompatible(f"no common codec: {', '.join(codecs)}") from None
 
@@ -172,7 +174,6 @@ class CallMedia:
 
     async def answer(self, side: RelaySide, body: bytes) -> bytes:
         """Answer an offer with the relay's port; connect the side. Raises MediaIncompatible, RelayLost."""
-        assert self._relay is not None
         port = await self._open(side)
         target = self._read(body, audio_target)
         dtls = await self._secure(side) if target.dtls is not None else None
@@ -310,7 +311,7 @@ class CallMedia:
         raise MediaIncompatible("the call is over")
 
     def _connect(self, side: RelaySide, target: AudioTarget) -> None:
-        if self._relay is None or target.host in (NOWHERE, "::"):
+        if self._relay is None:
             return
         types = [codec.payload_type for codec in target.codecs]
         if target.dtls is not None:
@@ -326,16 +327,16 @@ class CallMedia:
             return read(SessionDescription.parse(body))
         except RemoteMalformed as error:
             raise MediaIncompatible(str(error)) from None
-
-    def _next(self, side: RelaySide) -> int:
-        self._versions[side] += 1
-        return self._versions[side]
-
     async def _secure(self, side: RelaySide) -> DtlsPort:
         """Let the relay speak DTLS-SRTP and ICE at a side. Raises RelayLost, MediaRefused."""
         assert self._relay is not None
         self._secured.add(side)
         return await self._relay.secure_leg(self.session_id, side)
+
+
+    def _next(self, side: RelaySide) -> int:
+        self._versions[side] += 1
+        return self._versions[side]
 
 
 class CallMediaFactory:
