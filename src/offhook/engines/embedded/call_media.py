@@ -310,6 +310,12 @@ class CallMedia:
             self._relay.close(self.session_id)
         raise MediaIncompatible("the call is over")
 
+    async def _secure(self, side: RelaySide) -> DtlsPort:
+        """Let the relay speak DTLS-SRTP and ICE at a side. Raises RelayLost, MediaRefused."""
+        assert self._relay is not None
+        self._secured.add(side)
+        return await self._relay.secure_leg(self.session_id, side)
+
     def _connect(self, side: RelaySide, target: AudioTarget) -> None:
         if self._relay is None:
             return
@@ -327,12 +333,6 @@ class CallMedia:
             return read(SessionDescription.parse(body))
         except RemoteMalformed as error:
             raise MediaIncompatible(str(error)) from None
-    async def _secure(self, side: RelaySide) -> DtlsPort:
-        """Let the relay speak DTLS-SRTP and ICE at a side. Raises RelayLost, MediaRefused."""
-        assert self._relay is not None
-        self._secured.add(side)
-        return await self._relay.secure_leg(self.session_id, side)
-
 
     def _next(self, side: RelaySide) -> int:
         self._versions[side] += 1

@@ -231,21 +231,6 @@ class EmbeddedEngine:
         peer = self._legs.get(command.peer_leg_id)
         return peer.side.other if peer is not None else RelaySide.SECOND
 
-    def leg_of_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> EngineLeg | None:
-        """Return the live leg that a dialog carries, or None."""
-        dialog = self._core.find_dialog(call_id, local_tag, remote_tag)
-        leg = dialog.context if dialog is not None else None
-        return leg if isinstance(leg, EngineLeg) and leg.stage is Stage.ANSWERED else None
-
-    async def _send_invite(self, leg: EngineLeg) -> None:
-        """Look up the address, open the media port, send the INVITE."""
-        endpoint = leg.command.endpoint
-        try:
-            flow = await self._flow_to(endpoint)
-            if leg.makes_offer:
-                secure = flow.transport in WEBSOCKETS
-                leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
-        except (Unresolvable, RemoteMalformed) as error:
     def other_of(self, leg: EngineLeg) -> EngineLeg | None:
         """Return the answered leg on the other side of the same media, or None."""
         for leg_id in leg.media.legs:
@@ -258,6 +243,22 @@ class EmbeddedEngine:
         """A phone does not know its call any more; the core hangs up."""
         note_gone(leg, status)
 
+    def leg_of_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> EngineLeg | None:
+        """Return the live leg that a dialog carries, or None."""
+        dialog = self._core.find_dialog(call_id, local_tag, remote_tag)
+        leg = dialog.context if dialog is not None else None
+        return leg if isinstance(leg, EngineLeg) and leg.stage is Stage.ANSWERED else None
+
+    async def _send_invite(self, leg: EngineLeg) -> None:
+        """Look up the address, open the media port, send the INVITE."""
+        endpoint = leg.command.endpoint
+        try:
+            flow = await self._flow_to(endpoint)
+            leg.media.face(leg.side, self._core.own_address(flow)[0])
+            if leg.makes_offer:
+                secure = flow.transport in WEBSOCKETS
+                leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
+        except (Unresolvable, RemoteMalformed) as error:
             _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))
             return self._finish(leg, "DESTINATION_OUT_OF_ORDER", 0, str(error), by_peer=False)
         except MediaIncompatible as error:
@@ -270,7 +271,6 @@ class EmbeddedEngine:
             return self._finish(leg, leg.end_cause, 0, "", by_peer=False)
         try:
             offer = leg.offer.to_bytes() if leg.offer else b""
-            leg.media.face(leg.side, self._core.own_address(flow)[0])
             request = invite_request(endpoint, self._identities.of(leg.leg_id), flow, offer)
             leg.invite = self._core.invite(request, self._clock.monotonic())
         except SipError as error:
