@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from offhook.calls.events import CallEnded, Fact, decode_fact
+from offhook.calls.events import CallEnded, CallLinked, Fact, TransferBegun, decode_fact
 from offhook.calls.model import CallPlan, PartyPlan
 from offhook.kernel import iso8601_ms
 
@@ -11,10 +11,12 @@ from .ports import JournalEntry, Json, StoredCall, TraceLine
 
 Moment = tuple[float, Json]
 
+TRANSFER_TAG: Final = b"transfer_begun"
+
 _SHOWN: Final = frozenset(
     (
         "leg_id", "party", "side", "endpoint_id", "sip_code", "media", "first_leg_id", "second_leg_id",
-        "hangup_cause", "sip_reason", "by_peer",
+        "hangup_cause", "sip_reason", "by_peer", "is_held",
     )
 )  # fmt: skip
 """Fields of facts that people may want to see; what an engine keeps for itself stays out."""
@@ -32,10 +34,11 @@ def timeline_of(
     return [{"at": iso8601_ms(at)} | step for at, step in moments]
 
 
-def leg_ids(plan: CallPlan) -> list[str]:
-    """Return the legs a plan may ring, in order."""
-    steps = plan.first.steps + plan.second.steps
-    return [endpoint.leg_id for step in steps for endpoint in step.endpoints]
+def leg_ids(plan: CallPlan, entries: Iterable[JournalEntry] = ()) -> list[str]:
+    """Return the legs that a plan and its transfers may ring, in order."""
+    facts = [decode_fact(entry.fact) for entry in entries if TRANSFER_TAG in entry.fact]
+    targets = [fact.transfer.target for fact in facts if isinstance(fact, TransferBegun)]
+    return [endpoint.leg_id for party in (plan.first, plan.second, *targets) for endpoint in party.endpoints]
 
 
 def _request(plan: CallPlan) -> list[Json]:
@@ -106,4 +109,17 @@ def _fields(fact: Fact) -> Json:
             "sip_code": ending.sip_code,
             "sip_reason": ending.sip_reason,
         }
+    if isinstance(fact, TransferBegun):
+        transfer = fact.transfer
+        return {
+            "staying_leg_id": transfer.staying_leg_id,
+            "leaving_leg_id": transfer.leaving_leg_id,
+            "handover": str(transfer.handover),
+            "by": str(transfer.by),
+            "number": transfer.target.number,
+            "route": transfer.target.route,
+        }
+    if isinstance(fact, CallLinked):
+        link = fact.link
+        return {name: getattr(link, name) for name in link.__struct_fields__}
     return {name: getattr(fact, name) for name in fact.__struct_fields__ if name in _SHOWN}

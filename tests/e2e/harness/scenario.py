@@ -109,11 +109,18 @@ def receive_response(status: int, *, optional: bool = False, opens_dialog: bool 
 # --- sending ----------------------------------------------------------------------------------------
 
 
-def message(start: str, headers: Sequence[str], body: str, *, repeat: bool = False) -> str:
+def message(
+    start: str,
+    headers: Sequence[str],
+    body: str,
+    *,
+    repeat: bool = False,
+    content_type: str = "application/sdp",
+) -> str:
     """Return a send step; a final answer to an INVITE is repeated until the next step's message arrives."""
     lines = [start, *headers]
     if body:
-        lines.append("Content-Type: application/sdp")
+        lines.append(f"Content-Type: {content_type}")
     text = "\n".join([*lines, "Content-Length: [len]", "", body.rstrip("\n")])
     indented = "\n".join(f"      {line}" if line else "" for line in text.split("\n"))
     attributes = ' retrans="500"' if repeat else ""
@@ -154,7 +161,14 @@ def answer_last(status: int = 200, reason: str = "OK", *, headers: Sequence[str]
     return message(f"SIP/2.0 {status} {reason}", [*fixed, contact, *headers], body)
 
 
-def request(method: str, *, cseq: int, body: str = "", headers: Sequence[str] = ()) -> str:
+def request(
+    method: str,
+    *,
+    cseq: int,
+    body: str = "",
+    headers: Sequence[str] = (),
+    content_type: str = "application/sdp",
+) -> str:
     """Send a request in the dialog that the INVITE opened."""
     return message(
         f"{method} [next_url] SIP/2.0",
@@ -170,6 +184,7 @@ def request(method: str, *, cseq: int, body: str = "", headers: Sequence[str] = 
         ],
         body,
         repeat=method != "ACK",
+        content_type=content_type,
     )
 
 
