@@ -25,13 +25,13 @@ class AccountEndpoints(Collection):
     noun = "accounts"
 
     async def create_below_caller(self, request: Request) -> Reply:
-        """PUT without an id: a child of the caller's account."""
+        """PUT without an id: create a child of the caller's account."""
         account_id = request.caller.account_id
         parent = await self.services.documents.read(account_id, account_id, type="account")
         return await self._create_child(request, parent)
 
     async def create_below(self, request: Request) -> Reply:
-        """PUT to an account: a child of it."""
+        """PUT to an account: create a child of it."""
         return await self._create_child(request, request.target)
 
     async def _create_child(self, request: Request, parent: Document) -> Reply:

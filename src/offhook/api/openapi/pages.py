@@ -1,6 +1,7 @@
 """`/openapi.json`, and `/docs`: the same as a page that needs no script, no style sheet and no network."""
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from html import escape
@@ -31,6 +32,9 @@ th,td{text-align:left;vertical-align:top;padding:.2rem .6rem .2rem 0;border-bott
 .method{display:inline-block;min-width:4.2rem;font-weight:700}
 nav a{margin-right:.8rem}
 """
+
+
+_CODE: Final = re.compile(r"`([^`]+)`")
 
 
 class Documentation:
@@ -66,7 +70,7 @@ class Documentation:
 
 
 def page(document: dict[str, Any]) -> str:
-    """Return the whole page."""
+    """Return the whole page. Ids stand inside what is folded: browsers unfold what a link leads into."""
     info = document["info"]
     tags = [tag["name"] for tag in document["tags"]]
     operations = [
@@ -74,33 +78,36 @@ def page(document: dict[str, Any]) -> str:
         for path, item in document["paths"].items()
         for method, operation in item.items()
     ]
+    errors = {name: error["description"] for name, error in document["components"]["responses"].items()}
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width'>",
         f"<title>{escape(info['title'])} API</title><style>{STYLE}</style></head><body>",
         f"<h1>{escape(info['title'])} {escape(info['version'])}: the API</h1>",
-        f"<p>{escape(info['description'])}</p>",
+        f"<p>{_prose(info['description'])}</p>",
         "<p>For programs: <a href='openapi.json'>openapi.json</a> (OpenAPI 3.1).</p><nav>",
         *(f"<a href='#{escape(tag)}'>{escape(tag)}</a>" for tag in tags),
         "</nav>",
     ]
     for tag in tags:
         parts.append(f"<h2 id='{escape(tag)}'>{escape(tag)}</h2>")
-        parts += [_operation(*entry) for entry in operations if tag in entry[2]["tags"]]
+        parts += [_operation(*entry, errors) for entry in operations if tag in entry[2]["tags"]]
     parts.append("<h2 id='schemas'>Documents</h2>")
     parts += [_schema(name, schema) for name, schema in document["components"]["schemas"].items()]
     return "\n".join([*parts, "</body></html>"])
 
 
-def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+def _operation(path: str, method: str, operation: dict[str, Any], errors: dict[str, str]) -> str:
     parts = [
-        f"<details id='{escape(operation['operationId'])}'><summary>",
-        f"<code><span class='method'>{method.upper()}</span>{escape(path)}</code> ",
-        f"{escape(operation['summary'])}</summary>",
+        f"<details><summary><code><span class='method'>{method.upper()}</span>{escape(path)}</code> ",
+        f"{_prose(operation['summary'])}</summary><div id='{escape(operation['operationId'])}'>",
         _parameters(operation["parameters"]),
         _body(operation.get("requestBody")),
-        _table(("status", "meaning"), [_response(*entry) for entry in operation["responses"].items()]),
-        "</details>",
+        _table(
+            ("status", "meaning"),
+            [_response(*entry, errors) for entry in operation["responses"].items()],
+        ),
+        "</div></details>",
     ]
     return "".join(parts)
 
@@ -120,14 +127,19 @@ def _body(body: dict[str, Any] | None) -> str:
     for kind, media in body["content"].items():
         data = media["schema"].get("properties", {}).get("data", {})
         parts.append(f"<p>Body, {escape(kind)}: {_link(data)}</p>")
+        if data.get("properties"):
+            rows = [
+                (name, _type(part), part.get("description", "")) for name, part in data["properties"].items()
+            ]
+            parts.append(_table(("field", "type", ""), rows))
         if "example" in media:
             parts.append(f"<pre>{escape(json.dumps(media['example'], indent=2))}</pre>")
     return "".join(parts)
 
 
-def _response(status: str, response: dict[str, Any]) -> tuple[str, str]:
+def _response(status: str, response: dict[str, Any], errors: dict[str, str]) -> tuple[str, str]:
     name = str(response.get("$ref", "")).rpartition("/")[2]
-    return status, response.get("description", name)
+    return status, response.get("description") or errors[name]
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
@@ -136,15 +148,17 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
         (field, _type(part) + (", required" if field in required else ""), part.get("description", ""))
         for field, part in schema.get("properties", {}).items()
     ]
-    about = escape(schema.get("title") or schema.get("description", ""))
-    head = f"<details id='schema-{escape(name)}'><summary><code>{escape(name)}</code> {about}</summary>"
-    return f"{head}{_table(('field', 'type', ''), rows)}</details>"
+    about = _prose(schema.get("title") or schema.get("description", ""))
+    head = f"<details><summary><code>{escape(name)}</code> {about}</summary>"
+    return f"{head}<div id='schema-{escape(name)}'>{_table(('field', 'type', ''), rows)}</div></details>"
 
 
 def _link(schema: dict[str, Any]) -> str:
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     if not name:
-        return "<code>data</code>: an object"
+        kind = schema.get("type", "")
+        what = {"object": "an object", "array": "a list of objects"}.get(kind, "the file")
+        return f"<code>data</code>: {what}" if kind else what
     return f"<code>data</code>: <a href='#schema-{escape(name)}'>{escape(name)}</a>"
 
 
@@ -154,6 +168,8 @@ def _type(schema: dict[str, Any]) -> str:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
         return " or ".join(_type(part) for part in schema["anyOf"])
+    if "const" in schema:
+        return json.dumps(schema["const"])
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     found = schema.get("type", "anything")
@@ -169,9 +185,14 @@ def _type(schema: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _prose(text: str) -> str:
+    """Return text with what stands between backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     titles = "".join(f"<th scope='col'>{escape(title)}</th>" for title in head)
     lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{_prose(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
     )
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
