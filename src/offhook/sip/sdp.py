@@ -196,6 +196,11 @@ class AudioTarget(msgspec.Struct, frozen=True):
         return tuple([codec.name for codec in self.codecs if codec.name != TELEPHONE_EVENT])
 
     @property
+    def event_type(self) -> int | None:
+        """Payload type of pressed keys (RFC 4733), or None."""
+        return next((codec.payload_type for codec in self.codecs if codec.name == TELEPHONE_EVENT), None)
+
+    @property
     def is_held(self) -> bool:
         """The peer wants no audio now."""
         return self.direction in ("sendonly", "inactive")
@@ -217,20 +222,21 @@ def build_offer(
     session_id: str,
     *,
     version: int = 1,
-    telephone_event: bool = True,
+    telephone_event: int | None = TELEPHONE_EVENT_TYPE,
     direction: str = "sendrecv",
     dtls: DtlsPort | None = None,
 ) -> SessionDescription:
     """Return an offer of one audio stream. codecs are KAZOO's names; unknown ones are left out.
 
-    session_id is decimal digits; version grows with each offer in a dialog. With dtls it is for a browser.
+    session_id is decimal digits; version grows with each offer in a dialog. telephone_event is the payload
+    type of pressed keys (RFC 4733), None for none. With dtls it is for a browser.
     Raises LocalNoCodec.
     """
     offered = [CODECS[name] for name in codecs if name in CODECS]
     if not offered:
         raise LocalNoCodec(", ".join(codecs))
-    if telephone_event:
-        offered.append(Codec(TELEPHONE_EVENT, TELEPHONE_EVENT_TYPE, fmtp="0-16"))
+    if telephone_event is not None:
+        offered.append(Codec(TELEPHONE_EVENT, telephone_event, fmtp="0-16"))
     audio = _audio_section(port, "RTP/AVP", offered, direction)
     lines = _session_lines(address, session_id, version)
     if dtls is not None:

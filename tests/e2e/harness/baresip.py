@@ -91,6 +91,27 @@ class Baresip:
         """Press the red button."""
         self.command("hangup")
 
+    def hold(self) -> None:
+        """Press hold."""
+        self.command("hold")
+
+    def resume(self) -> None:
+        """Press it again."""
+        self.command("resume")
+
+    def press(self, key: str) -> None:
+        """Press a key for the other end to hear."""
+        self.command(f"sndcode {key}")
+
+    def wait_until_pressed(self, key: str, *, timeout_s: float = 10.0) -> None:
+        """Return once a key that was pressed at the other end has come, in RTP or INFO."""
+        words = (f"received event: '{key}'", f"received DTMF: '{key}'")
+        wait_for(
+            lambda: any(word in self.log() for word in words),
+            timeout_s=timeout_s,
+            what=f"key {key} at baresip",
+        )
+
     def has_call(self) -> bool:
         """Tell whether it has a call in any state."""
         answer = self.command("listcalls")

@@ -16,6 +16,11 @@ from .waiting import wait_for
 FRAME: Final = 160
 """Samples in the 20 ms of one packet."""
 PCMU: Final = 0
+KEYS: Final = 101
+"""Payload type of pressed keys (RFC 4733) in our tests' sessions."""
+ALL_KEYS: Final = "0123456789*#ABCD"
+KEY_PACKETS: Final = 8
+"""160 ms, then three packets that say that it is over."""
 HEADER_OCTETS: Final = 12
 LATE_S: Final = 0.2
 """A machine that stalls for longer loses packets instead of sending a burst."""
@@ -29,6 +34,10 @@ class RtpEndpoint:
         self.port = free_rtp_port()
         self.received = 0
         self.target: tuple[str, int] | None = None
+        self.keys = ""
+        """Keys that were pressed at the other end, in order."""
+        self._last_key = b""
+        self._to_press: deque[str] = deque()
         self._heard: deque[bytes] = deque(maxlen=WINDOW // FRAME)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HOST, self.port))
@@ -51,6 +60,14 @@ class RtpEndpoint:
         """Begin to send there."""
         self.target = (host, port)
 
+    def press(self, key: str) -> None:
+        """Send a key (RFC 4733) in place of the tone."""
+        self._to_press.append(key)
+
+    def wait_until_pressed(self, keys: str, *, timeout_s: float = 10.0) -> None:
+        """Return once these keys, and no others, were pressed at the other end."""
+        wait_for(lambda: self.keys == keys, timeout_s=timeout_s, what=f"keys {keys} at RTP port {self.port}")
+
     def hears(self, frequency_hz: float) -> bool:
         """Tell whether the last half second was this tone, most of it."""
         frames = list(self._heard)
@@ -70,6 +87,8 @@ class RtpEndpoint:
             self._listen()
             if self.target is None or time.monotonic() < due:
                 continue
+            if self._to_press:
+                sequence = self._send_key(self._to_press.popleft(), sequence, source, self.target)
             self._send(sequence, source, self.target)
             sequence += 1
             due = max(due + FRAME / RATE_HZ, time.monotonic() - LATE_S)
@@ -80,11 +99,34 @@ class RtpEndpoint:
         header = struct.pack("!BBHII", 0x80, PCMU, sequence & 0xFFFF, first & 0xFFFFFFFF, source)
         self._socket.sendto(header + payload, target)
 
+    def _send_key(self, key: str, sequence: int, source: int, target: tuple[str, int]) -> int:
+        """Send a key as a phone does: all packets with the time of its beginning; return the next number."""
+        begun = sequence * FRAME & 0xFFFFFFFF
+        for number in range(1, KEY_PACKETS + 4):
+            is_over = number > KEY_PACKETS
+            kind = KEYS | (0x80 if number == 1 else 0)
+            header = struct.pack("!BBHII", 0x80, kind, sequence & 0xFFFF, begun, source)
+            duration = min(number, KEY_PACKETS) * FRAME
+            event = struct.pack("!BBH", ALL_KEYS.index(key), 10 | (0x80 if is_over else 0), duration)
+            self._socket.sendto(header + event, target)
+            sequence += 1
+            time.sleep(FRAME / RATE_HZ)
+        return sequence
+
+    def _note_key(self, packet: bytes) -> None:
+        """All packets of one key bear the same time."""
+        begun = packet[4:8]
+        if begun != self._last_key:
+            self._last_key = begun
+            self.keys += ALL_KEYS[packet[HEADER_OCTETS]]
+
     def _listen(self) -> None:
         try:
             packet, sender = self._socket.recvfrom(2048)
         except (TimeoutError, ConnectionError):
             return
+        if len(packet) > HEADER_OCTETS and packet[1] & 0x7F == KEYS:
+            return self._note_key(packet)
         if len(packet) <= HEADER_OCTETS or packet[1] & 0x7F != PCMU:
             return
         self.received += 1

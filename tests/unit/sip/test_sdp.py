@@ -158,7 +158,7 @@ def test_offer_is_built() -> None:
 
 
 def test_offer_over_ipv6_without_events() -> None:
-    offer = build_offer("2001:db8::1", 20000, ["PCMA"], "77", telephone_event=False, direction="inactive")
+    offer = build_offer("2001:db8::1", 20000, ["PCMA"], "77", telephone_event=None, direction="inactive")
     assert "IN IP6 2001:db8::1" in str(offer)
     assert "telephone-event" not in str(offer)
     assert audio_target(offer).is_held

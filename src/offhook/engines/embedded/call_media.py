@@ -16,6 +16,7 @@ from offhook.calls.model import MediaMode
 from offhook.kernel import OffhookError
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.sdp import (
+    TELEPHONE_EVENT_TYPE,
     AudioTarget,
     LocalNoCodec,
     SessionDescription,
@@ -72,10 +73,15 @@ class CallMedia:
         self._versions = dict.fromkeys(RelaySide, 0)
         self._agreed: dict[RelaySide, tuple[str, ...]] = dict.fromkeys(RelaySide, ())
         """Codecs that each side took, best first; a party that takes another's place takes its side."""
+        self._keys: dict[RelaySide, int | None] = {}
+        """Payload type in which each side takes pressed keys (RFC 4733), None: not at all. The relay passes
+        them on as they are, so both sides are to use the same one."""
         self._hosts: dict[RelaySide, str] = {}
         """By side: the address that its party reaches the relay at, if it is not the usual one."""
         self._secured: set[RelaySide] = set()
         """Sides at which the relay speaks DTLS-SRTP and ICE: a browser is there, or may answer."""
+        self._direct: dict[RelaySide, bytes] = {}
+        """Without a relay: what a caller offers, and what the other party answers."""
         self._joined = False
         self._is_held = False
         self._is_closed = False
@@ -92,6 +98,8 @@ class CallMedia:
 
     def offers(self, side: RelaySide) -> bool:
         """Tell whether our INVITE to this side carries an offer."""
+        if side.other in self._direct:
+            return True
         return self.has_relay and not (self._mode is MediaMode.BYPASS and side is RelaySide.SECOND)
 
     def face(self, side: RelaySide, host: str) -> None:
@@ -108,6 +116,8 @@ class CallMedia:
         secure: for a browser, or not; None: as before. Raises MediaIncompatible (no common codec), RelayLost,
         RelayFull, MediaRefused.
         """
+        if side.other in self._direct:
+            return SessionDescription.parse(self.foreign(side, self._direct[side.other]))
         theirs = self._agreed[side.other]
         wanted = tuple(codecs) or theirs or DEFAULT_CODECS
         if theirs:
@@ -119,7 +129,13 @@ class CallMedia:
         dtls = await self._secure(side) if secure else None
         try:
             return build_offer(
-                port.address, port.port, codecs, self._sdp_id, version=self._next(side), dtls=dtls
+                port.address,
+                port.port,
+                codecs,
+                self._sdp_id,
+                version=self._next(side),
+                telephone_event=self._keys.get(side.other, TELEPHONE_EVENT_TYPE),
+                dtls=dtls,
             )
         except LocalNoCodec:
             raise MediaIncompatible(f"no common codec: {', '.join(codecs)}") from None
@@ -127,14 +143,20 @@ class CallMedia:
     def take_answer(self, side: RelaySide, offer: SessionDescription, body: bytes) -> str:
         """Connect a side as its answer says; return words for people. Raises MediaIncompatible."""
         target = self._read(body, lambda answer: check_answer(offer, answer))
-        self._agreed[side] = target.codec_names
+        self._note_agreed(side, target)
+        if self._direct:
+            self._direct[side] = body
         self._connect(side, target)
         return _words(target)
+
+    def _note_agreed(self, side: RelaySide, target: AudioTarget) -> None:
+        self._agreed[side] = target.codec_names
+        self._keys[side] = target.event_type
 
     def must_narrow(self, side: RelaySide) -> bool:
         """Tell whether a side would send a codec that the other did not take."""
         common = self._common(side)
-        return bool(common) and common[0] != self._agreed[side][0]
+        return not self.is_direct and bool(common) and common[0] != self._agreed[side][0]
 
     async def narrowed_offer(self, side: RelaySide) -> SessionDescription:
         """Return an offer to a side of what both take. Raises RelayLost."""
@@ -161,6 +183,35 @@ class CallMedia:
     def take_offer(self, body: bytes) -> str:
         """Look at the offer of a 200; return words for people. Raises MediaIncompatible."""
         return _words(self._read(body, audio_target))
+
+    def take_caller(self, side: RelaySide, body: bytes, codecs: Sequence[str]) -> None:
+        """Look at what a caller offers: the other party is offered no more. Empty: it wants our offer.
+
+        codecs are the caller's endpoint's, empty for the default. Raises MediaIncompatible.
+        """
+        allowed = tuple(codecs) or DEFAULT_CODECS
+        if not body and self.has_relay:
+            self._agreed[side] = allowed
+            return
+        target = self._read(body, audio_target)
+        if not self.has_relay:
+            self.is_direct = True
+            self._direct[side] = body
+        common = tuple([name for name in target.codec_names if self.is_direct or name in allowed])
+        if not common:
+            raise MediaIncompatible(f"none of {', '.join(target.codec_names)} is allowed")
+        self._agreed[side], self._keys[side] = common, target.event_type
+
+    async def answer_caller(self, side: RelaySide, body: bytes) -> bytes:
+        """Answer a caller's offer, with what the other party took if it is known.
+
+        Raises MediaIncompatible, RelayLost, RelayFull.
+        """
+        if not self.is_direct:
+            return await self.answer(side, body)
+        if side.other not in self._direct:
+            raise MediaIncompatible("the other party has not said where it wants its media")
+        return self.foreign(side, self._direct[side.other])
 
     def hold_answer(self, body: bytes) -> bytes:
         """Return an answer that takes no packets, for an offer that only had to be answered."""
@@ -201,7 +252,8 @@ class CallMedia:
         """Take the answer that an ACK brought to an offer of ours; one that is of no use is left."""
         try:
             target = self._read(body, audio_target)
-            self._agreed[side] = target.codec_names or self._agreed[side]
+            if target.codec_names:
+                self._note_agreed(side, target)
             self._connect(side, target)
         except MediaIncompatible as error:
             _log.info("an ACK without a usable answer", reason=str(error))
@@ -215,7 +267,7 @@ class CallMedia:
                 offer, port.address, port.port, allowed, self._sdp_id, version=version, dtls=dtls
             )
             target = audio_target(offer)
-            self._agreed[side] = audio_target(answer).codec_names
+            self._note_agreed(side, audio_target(answer))
         except RemoteMalformed as error:
             raise MediaIncompatible(str(error)) from None
         self._connect(side, target)
@@ -265,6 +317,17 @@ class CallMedia:
         self._is_held = False
         if self._relay is not None:
             self._relay.join(self.session_id)
+
+    def link(self, side: RelaySide, other: "CallMedia", other_side: RelaySide) -> None:
+        """Let a party of this call and one of another hear each other, in place of their own partners."""
+        self._joined = other._joined = True
+        self._is_held = other._is_held = False
+        self._agreed[side.other], other._agreed[other_side.other] = (
+            other._agreed[other_side],
+            self._agreed[side],
+        )
+        if self._relay is not None:
+            self._relay.link(self.session_id, side, other.session_id, other_side)
 
     async def hold(self, side: RelaySide, media: str) -> None:
         """Play to one party and let the other hear nothing, until `unhold` or the end."""
