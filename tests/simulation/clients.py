@@ -50,7 +50,9 @@ class Clients:
 
     def _submit(self, plan: CallPlan, cast: Cast) -> None:
         dice, scenario = self._dice, self._world.scenario
-        record = self._world.records[plan.call_id] = CallRecord(plan=plan, cast=cast)
+        record = self._world.records[plan.call_id] = CallRecord(
+            plan=plan, cast=cast, has_relay=scenario.relay
+        )
         patience = dice.uniform(0, 20) if dice.random() < scenario.leaves else None
         claim = None
         if dice.random() < scenario.retries:
@@ -64,7 +66,9 @@ class Clients:
         """Let the same request come twice; return the claim of both."""
         claim = _claim(plan, self._world.clock.epoch())
         twin = msgspec.structs.replace(plan, call_id=f"{plan.call_id}-again")
-        other = self._world.records[twin.call_id] = CallRecord(plan=twin, cast=record.cast)
+        other = self._world.records[twin.call_id] = CallRecord(
+            plan=twin, cast=record.cast, has_relay=record.has_relay
+        )
         record.asked_twice = other.asked_twice = True
         pause = self._dice.choice((0.0, 0.001, 5.0))
         self._world.agenda.after(pause, self._place, twin, other, None, claim)

@@ -20,7 +20,7 @@ from offhook.sip.events import (
     SipEvent,
 )
 from offhook.sip.flows import Flow
-from offhook.sip.message import Request, parse_message, response_to, serialize
+from offhook.sip.message import Request, Response, parse_message, response_to, serialize
 from offhook.sip.transactions import ServerTransaction
 from offhook.sip.user_agent import UserAgentCore
 
@@ -48,6 +48,7 @@ class FarEnd:
         "acked_at",
         "address",
         "agenda",
+        "answer_was_heard",
         "answered_at",
         "bye_sent",
         "byes_received",
@@ -61,6 +62,7 @@ class FarEnd:
         "hears",
         "invited_at",
         "leg_id",
+        "lost_connections",
         "network",
         "offered",
         "on_invited",
@@ -102,6 +104,10 @@ class FarEnd:
         self.offered: bytes = b""
         self.was_heard = False
         """The node has got a proper answer to the INVITE that rings."""
+        self.answer_was_heard = False
+        """Its 200 was among them."""
+        self.lost_connections = 0
+        """TCP connections to it that broke, or could not be opened."""
         self._heard_by = b"CSeq: 1 INVITE"
         network.machines[address] = self
 
@@ -133,8 +139,10 @@ class FarEnd:
 
     def note_arrival(self, data: bytes) -> None:
         """Something of it has reached the node; parts of a stream count as proper."""
-        if self.script.tcp or (self._heard_by in data and TALKS_NONSENSE not in data):
+        is_other = TALKS_NONSENSE in data or FORK_MARK in data
+        if self.script.tcp or (self._heard_by in data and not is_other):
             self.was_heard = True
+            self.answer_was_heard |= data.startswith(b"SIP/2.0 200") and self._heard_by in data
 
     # --- messages -------------------------------------------------------------------------------------
 
@@ -273,19 +281,30 @@ class FarEnd:
         if self.fork_acked or self.fork_over or pause > FORK_GIVES_UP_S:
             return
         answer = response_to(transaction.request, 200, to_tag=FORK_TAG)
-        answer.headers.add("Contact", f"<sip:second@{self.address[0]}:{self.address[1]}>")
-        answer.headers.add("Content-Type", "application/sdp")
-        answer.body = self._sdp()
+        self._describe_fork(answer)
         self._send_raw(serialize(answer), transaction.flow)
         self.agenda.after(pause, self._answer_as_fork, transaction, 2 * pause)
 
+    def _describe_fork(self, answer: Response) -> None:
+        answer.headers.add("Contact", f"<sip:second@{self.address[0]}:{self.address[1]}>")
+        answer.headers.add("Content-Type", "application/sdp")
+        answer.body = self._sdp()
+
     def _receive_as_fork(self, data: bytes, flow: Flow) -> None:
         self.fork_acked = True  # an ACK, or a BYE that overtook it
-        if data.startswith(b"BYE "):
+        if data.startswith(b"ACK "):
+            return
+        request = parse_message(data)
+        assert isinstance(request, Request)
+        answer = response_to(request, 200)
+        if request.method == "BYE":
             self.fork_over = True
-            request = parse_message(data)
-            assert isinstance(request, Request)
-            self._send_raw(serialize(response_to(request, 200)), flow)
+        elif self.script.refuses_reinvites:
+            answer = response_to(request, 488)
+        else:
+            self._hear(request.body)
+            self._describe_fork(answer)
+        self._send_raw(serialize(answer), flow)
 
     def _on_reinvite(self, event: RequestReceived, now: float) -> None:
         if self.script.refuses_reinvites:

@@ -32,6 +32,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     plan: CallPlan
     cast: Cast
+    has_relay: bool = True
     accepted: bool = False
     """The client has its 202."""
     refused: bool = False
@@ -39,8 +40,10 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """A DELETE was sent, or a waiting client left."""
     asked_twice: bool = False
     """Two requests bear its Idempotency-Key; `…-again` is the other one's call."""
-    had_crash: bool = False
-    """The node was killed or stopped while it lived."""
+    crashed_at: list[float] = msgspec.field(default_factory=list)
+    """When the node was killed while it lived."""
+    was_stopped: bool = False
+    """The node was stopped in order while it lived."""
     lost_relay: bool = False
     lost_disk: bool = False
     finals: int = 0
@@ -52,6 +55,12 @@ _LEG_ORDER: Final = {LegDialed: 0, LegRang: 1, LegPickedUp: 2, LegOver: 3}
 _BUSY_CODES: Final = frozenset({486, 600})
 _REJECTED_CODES: Final = frozenset({603, 403})
 _UNREACHABLE_CODES: Final = frozenset({404, 410, 484, 485, 604})
+
+USABLE: Final = ("ours", "alaw")
+"""Bodies of a 200 that a call can be had with."""
+
+SPOILS_A_STREAM: Final = ("noise", "cut", "wrong length")
+"""Nonsense after which nobody can tell where the next message of a TCP connection starts."""
 
 
 def judge(stored: CallOnDisk, record: CallRecord, live: Call | None, joined: set[frozenset[int]]) -> Ending:
@@ -88,9 +97,8 @@ def _check_facts(facts: Sequence[Fact], record: CallRecord) -> Ending:
     last = facts[-1]
     _must(isinstance(last, CallEnded), "the final entry is no end")
     assert isinstance(last, CallEnded)
-    if not record.had_crash:
-        open_legs = [leg_id for leg_id, order in reached.items() if order != 3]
-        _must(not open_legs, f"legs {open_legs} are not over")
+    open_legs = [leg_id for leg_id, order in reached.items() if order != 3]
+    _must(not open_legs, f"legs {open_legs} are not over")
     return last.ending
 
 
@@ -123,7 +131,7 @@ def _check_ending(
     _must(len(bridges) <= 1, "joined twice")
     if bridges:
         _check_bridge(bridges[0], record, joined)
-        allowed = (Outcome.CONNECTED, Outcome.PLATFORM_ERROR) if record.had_crash else (Outcome.CONNECTED,)
+        allowed = (Outcome.CONNECTED, Outcome.PLATFORM_ERROR) if record.crashed_at else (Outcome.CONNECTED,)
         _must(outcome in allowed, f"{outcome}, although they were joined")
     else:
         _must(outcome is not Outcome.CONNECTED, "connected, although they were not joined")
@@ -151,16 +159,15 @@ def _reason_missing(ending: Ending, facts: Sequence[Fact], record: CallRecord) -
     """Return why the outcome cannot be, by what the far ends saw and did; empty if it can."""
     outcome = ending.outcome
     if outcome is Outcome.PLATFORM_ERROR:
-        return "" if record.had_crash or record.lost_relay else "nothing of ours failed"
+        return _reason_for_platform_error(ending, record)
     if ending.hangup_cause == CRASH and outcome is not Outcome.CONNECTED:
         return "our fault, and not called so"
     if outcome is Outcome.CONNECTED:
         return _reason_for_end(ending, record)
     if outcome is Outcome.CANCELED:
-        hung_up = any(far_end.hung_up for far_end in record.cast.all)
-        return "" if record.asked_to_end or hung_up else "nobody gave up"
+        return _reason_for_giving_up(ending, record)
     if ending.party is Party.NONE:
-        return "" if outcome is Outcome.FAILED else "no party is named"
+        return "no party is named"
     plan, far_ends = _party_plan(record.plan, ending.party), record.cast.parties[ending.party.value]
     codes = {code for far_end in far_ends for code in far_end.codes}
     if outcome is Outcome.BUSY:
@@ -168,40 +175,72 @@ def _reason_missing(ending: Ending, facts: Sequence[Fact], record: CallRecord) -
     if outcome is Outcome.REJECTED:
         return "" if codes & _REJECTED_CODES else "no phone declined"
     if outcome is Outcome.UNREACHABLE:
-        unreached = [far_end for far_end in far_ends if far_end.invited_at is None or far_end.script.tcp]
+        unreached = [one for one in far_ends if one.invited_at is None or one.lost_connections]
         return "" if not plan.steps or unreached or codes & _UNREACHABLE_CODES else "all were reached"
     if outcome is Outcome.NO_ANSWER:
         answered = [fact for fact in facts if isinstance(fact, LegPickedUp)]
         expected = 0 if ending.party is Party.FIRST else 1
         return "" if len(answered) == expected else "that party answered"
-    return "" if _somebody_failed(far_ends, record) else "nobody failed"
+    return _reason_for_failure(ending, far_ends, record)
+
+
+def _reason_for_platform_error(ending: Ending, record: CallRecord) -> str:
+    """Return why it cannot have been our fault."""
+    if ending.hangup_cause == CRASH:
+        ours = record.crashed_at or record.was_stopped or record.lost_relay
+        return "" if ours else "nothing of ours failed"
+    return "" if record.was_stopped else "nobody stopped the node"
+
+
+def _reason_for_giving_up(ending: Ending, record: CallRecord) -> str:
+    """Return why nobody can have given up as it says."""
+    if ending.by in (By.EXTENSION, By.CONTACT):
+        return "" if _has_hung_up(ending.by, record) else "that party did not give up"
+    return "" if record.asked_to_end else "nobody asked for it"
 
 
 def _reason_for_end(ending: Ending, record: CallRecord) -> str:
     """Return why a joined call cannot have ended by whom it says."""
     if ending.by in (By.EXTENSION, By.CONTACT):
-        side = record.plan.first.side.value
-        party = "first" if ending.by.value == side else "second"
-        return "" if any(one.hung_up for one in record.cast.parties[party]) else "that party did not hang up"
+        return "" if _has_hung_up(ending.by, record) else "that party did not hang up"
     if ending.by in (By.API, By.VISITOR):
         return "" if record.asked_to_end else "nobody asked for it"
     if ending.by is By.POLICY:
         return ""
-    changed = any(far_end.script.reinvites_after is not None for far_end in record.cast.all)
-    unacknowledged = changed and ending.by is By.PLATFORM  # our 200 to its re-INVITE: the core hangs up
-    excused = record.lost_relay or record.had_crash or unacknowledged
-    return "" if excused else "the platform had no reason"
+    if ending.hangup_cause == CRASH:
+        return "" if record.lost_relay else "nothing of ours failed"
+    if record.was_stopped:
+        return ""
+    # A 200 of ours to a re-INVITE that is never acknowledged ends the dialog (RFC 3261 14.2).
+    changed = any(one.script.reinvites_after is not None for one in _of_party(ending.party, record))
+    return "" if changed else "the platform had no reason"
 
 
-def _somebody_failed(far_ends: Sequence[FarEnd], record: CallRecord) -> bool:
-    scripts = [far_end.script for far_end in record.cast.all]
-    strange = any(
-        script.body != "ours" or script.babbles or script.challenges or script.away or script.tcp
-        or script.refuses_reinvites or script.forks or script.reinvites_after is not None
-        for script in scripts
-    )  # fmt: skip
-    codes = {code for far_end in far_ends for code in far_end.codes}
-    return strange or record.lost_relay or bool(codes - {200})
+def _has_hung_up(by: By, record: CallRecord) -> bool:
+    party = Party.FIRST if by.value == record.plan.first.side.value else Party.SECOND
+    return any(one.hung_up for one in _of_party(party, record))
+
+
+def _of_party(party: Party, record: CallRecord) -> Sequence[FarEnd]:
+    return record.cast.parties.get(party.value, [])
+
+
+def _reason_for_failure(ending: Ending, far_ends: Sequence[FarEnd], record: CallRecord) -> str:
+    """Return why no far end of the party can have failed as it says."""
+    if ending.by is not By.PLATFORM:
+        said = {code for far_end in far_ends for code in far_end.codes if code != 200}
+        said |= {407 for far_end in far_ends if far_end.script.challenges}
+        return "" if ending.sip_code in said else "no far end said that"
+    if ending.hangup_cause == "INCOMPATIBLE_DESTINATION":
+        useless = any(one.script.body not in USABLE or one.script.babbles for one in record.cast.all)
+        return "" if useless or _may_not_agree(record) else "all of them had usable media"
+    return "nobody failed"
+
+
+def _may_not_agree(record: CallRecord) -> bool:
+    """Tell whether the parties are to hear each other without the relay, and one of them refuses."""
+    refuses = any(far_end.script.refuses_reinvites for far_end in record.cast.parties["first"])
+    return refuses and (record.plan.media is MediaMode.BYPASS or not record.has_relay)
 
 
 def _party_plan(plan: CallPlan, party: Party) -> PartyPlan:
@@ -211,29 +250,25 @@ def _party_plan(plan: CallPlan, party: Party) -> PartyPlan:
 # --- the far ends -------------------------------------------------------------------------------------
 
 
-def orphans(record: CallRecord) -> list[FarEnd]:
-    """Return the far ends where a leg stands although the call is over.
+def orphans(record: CallRecord, stored: CallOnDisk) -> list[FarEnd]:
+    """Return the far ends where a leg stands although the call is over, and nothing excuses that."""
+    return [one for one in record.cast.all if one.is_held and not excuse(one, record, stored)]
 
-    Not counted: those out of reach for ever, those that ignore a CANCEL, those the node never heard of, those
-    that spoilt their own TCP connection, and forks, whose surplus answer has an end of its own.
-    Nor is a crash while the disk refuses, when answers were acknowledged that could not be stored, nor one
-    while a far end with an unusable answer does not hear its BYE, or a CANCEL looks for a new connection:
-    that is not in the journal.
-    """
-    if record.had_crash and record.lost_disk:
-        return []
-    usable = ("ours", "alaw")
-    return [
-        far_end
-        for far_end in record.cast.all
-        if far_end.is_held
-        and far_end.was_heard
-        and not far_end.script.is_lost
-        and not far_end.script.ignores_cancel
-        and not far_end.script.forks
-        and (not record.had_crash or (far_end.script.body in usable and not far_end.script.tcp))
-        and not (far_end.script.babbles and far_end.script.tcp)
-    ]
+
+def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
+    """Return why nobody can be expected to have ended a leg; empty if it should have been."""
+    script = far_end.script
+    if script.is_lost:
+        return "it is out of reach for ever"
+    if not far_end.was_heard:
+        return "none of its answers has reached the node: it has its CANCEL, or will give up"
+    if script.ignores_cancel and far_end.acked_at is None:
+        return "it says 200 to a CANCEL and rings on"
+    if script.forks and far_end.answered_at is not None and not far_end.answer_was_heard:
+        return "the other phone behind its proxy spoke for it; its own answer is hung up when it comes"
+    if script.tcp and script.babbles in SPOILS_A_STREAM:
+        return "it spoilt its own TCP stream"
+    return ""
 
 
 def _must(holds: bool, what: str) -> None:

@@ -46,6 +46,7 @@ class Machine(Protocol):
     """Something with an address that takes packets."""
 
     address: Address
+    lost_connections: int
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one message."""
@@ -184,6 +185,7 @@ class Connection:
         if not self.is_open:
             return
         self.is_open = False
+        self.machine.lost_connections += 1
         self.network.forget(self)
         if not self.loop.is_dead:
             self.loop.call_soon(self.protocol.connection_lost, None)
@@ -274,7 +276,10 @@ class Network:
         await asyncio.sleep(2 * self.travel_time())
         if machine is None or not machine.is_reachable():
             await asyncio.sleep(60.0)
-        if machine is None or self.breaks_now(to):
+        if machine is None:
+            raise OSError("no route to host")
+        if self.breaks_now(to):
+            machine.lost_connections += 1
             raise OSError("connection refused")
         return self._establish(loop, machine, factory)
 

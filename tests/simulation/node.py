@@ -72,6 +72,7 @@ class NodeProcess:
         self.journal = VirtualJournal(disk, agenda, dice)
         self.core = UserAgentCore(
             UserAgentConfig(
+                holds_surplus=True,
                 advertised={"udp": NODE, "tcp": NODE},
                 allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"),
                 contact_user="offhook",
@@ -141,6 +142,7 @@ class NodeProcess:
             "final entries under way": len(calls._finishing),
             "call timers": len(self.timers._wheel),
             "legs of the engine": engine.count(),
+            "surplus answers": len(engine._surplus),
             "media of the engine": len(engine._calls),
             "tasks of the engine": len(engine._tasks),
             "dialogs": core.dialog_count,

@@ -14,7 +14,7 @@ from offhook.calls.model import Ending
 from .api_desk import ApiDesk
 from .clients import Clients
 from .far_ends import FarEnd
-from .judge import CallRecord, judge, orphans
+from .judge import CallRecord, excuse, judge, orphans
 from .ladder import Ladder
 from .network import Network
 from .node import NodeProcess
@@ -85,10 +85,10 @@ class World:
         try:
             self._run()
         finally:
-            asyncio._set_running_loop(previous)
-            watch_logs(None)
             if self.node is not None:
                 self.node.loop.kill()
+            asyncio._set_running_loop(previous)
+            watch_logs(None)
         return self.statistics
 
     def _run(self) -> None:
@@ -148,7 +148,7 @@ class World:
         node = self.node
         if node is None or self.agenda.now < self._busy_until:
             return
-        self._note_in_all("had_crash")
+        self._note_in_all("crashed_at")
         node.kill()
         self.node = None
         self.statistics["crashes"] += 1
@@ -166,7 +166,7 @@ class World:
 
     async def _stop_node(self, node: NodeProcess) -> None:
         await node.calls.drain(self._node_dice.choice((0.1, 5.0, 30.0)))
-        self._note_in_all("had_crash")
+        self._note_in_all("was_stopped")
         await node.calls.stop()
         node.timers.stop()
         self.statistics["restarts"] += 1
@@ -180,7 +180,11 @@ class World:
     def _note_in_all(self, what: str) -> None:
         for call_id, record in self.records.items():
             stored = self.disk.calls.get(call_id)
-            if stored is None or not stored.is_final:
+            if stored is not None and stored.is_final:
+                continue
+            if what == "crashed_at":
+                record.crashed_at.append(self.agenda.now)
+            else:
                 setattr(record, what, True)
 
     def run_in_node(self, work: Coroutine[Any, Any, Any], name: str) -> None:
@@ -253,13 +257,13 @@ class World:
         live = self.node.live_call(call_id) if self.node is not None else None
         try:
             ending = judge(stored, record, live, self.joined)
-            self._check_no_orphan(record, over_tcp=False)
+            self._check_no_orphan(record, stored, over_tcp=False)
             if self.scenario.is_calm:
                 self._check_foretold(ending, record)
         except WorldBroken as broken:
             raise WorldBroken(broken.what, call_id) from broken
         if self.scenario.conditions.breaks:
-            self.agenda.after(RECONNECT_S, self._check_orphans_over_tcp, call_id, record, self._processes)
+            self.agenda.after(RECONNECT_S, self._check_orphans_over_tcp, stored, record, self._processes)
         record.outcome = ending.outcome.value
         self.statistics[record.outcome] += 1
 
@@ -272,20 +276,20 @@ class World:
         if not agrees(ending, foretold):
             raise WorldBroken(f"{foretold} was to be expected, not {ending}")
 
-    def _check_no_orphan(self, record: CallRecord, *, over_tcp: bool) -> None:
+    def _check_no_orphan(self, record: CallRecord, stored: CallOnDisk, *, over_tcp: bool) -> None:
         """No far end holds a leg when its call is over; after a broken connection, a while later."""
         slow = self.scenario.conditions.breaks > 0
-        held = [one for one in orphans(record) if not slow or one.script.tcp == over_tcp]
+        held = [one for one in orphans(record, stored) if not slow or one.script.tcp == over_tcp]
         if held:
             raise WorldBroken(f"a leg stands at {[one.address[0] for one in held]}")
 
-    def _check_orphans_over_tcp(self, call_id: str, record: CallRecord, process: int) -> None:
+    def _check_orphans_over_tcp(self, stored: CallOnDisk, record: CallRecord, process: int) -> None:
         if process != self._processes or self.node is None:
             return  # a crash came while a CANCEL looked for a new connection
         try:
-            self._check_no_orphan(record, over_tcp=True)
+            self._check_no_orphan(record, stored, over_tcp=True)
         except WorldBroken as broken:
-            raise WorldBroken(broken.what, call_id) from broken
+            raise WorldBroken(broken.what, stored.plan.call_id) from broken
 
     def _check_outcomes(self) -> None:
         """Exactly one final entry per accepted call, none for those that were refused."""
@@ -311,9 +315,10 @@ class World:
     def _check_far_ends(self) -> None:
         for call_id, record in self.records.items():
             for far_end in record.cast.all:
-                if far_end.script.is_lost:
+                stored = self.disk.calls.get(call_id)
+                if far_end.script.is_lost or stored is None:
                     continue
-                if record.had_crash:
+                if far_end.is_held and excuse(far_end, record, stored):
                     far_end.hang_up()
                     continue
                 if far_end.fork_acked and not far_end.fork_over:

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from offhook.calls import Call
-from offhook.calls.events import LegPickedUp, decode_fact
+from offhook.calls.events import LegPickedUp, SurplusNoted, decode_fact
 from offhook.calls.replay import replay
 from offhook.kernel import Clock
 
@@ -23,8 +23,8 @@ RECOVERED_AT_ONCE: Final = 50
 RECOVERY_PAUSE_S: Final = 0.05
 """Pause between them, for the messages to leave and new calls to pass: 1,000 calls per second."""
 
-TakeUp = Callable[[LiveCall, dict[str, str], float], None]
-"""Executes the end of a call, given the dialogs of its answered legs and the Unix time."""
+TakeUp = Callable[[LiveCall, dict[str, str], Sequence[SurplusNoted], float], None]
+"""Executes the end of a call, given the dialogs of its legs, its surplus answers, and the Unix time."""
 
 
 class CallRecovery:
@@ -64,9 +64,12 @@ class CallRecovery:
         live = LiveCall(replay(plan, stored.accepted_at, facts), now - self._clock.monotonic())
         live.entries = list(entries)
         live.sequence = entries[-1].sequence if entries else 0
-        dialogs = {fact.leg_id: fact.dialog for _, fact in facts if isinstance(fact, LegPickedUp)}
+        surplus = [fact for _, fact in facts if isinstance(fact, SurplusNoted)]
+        picked_up = [fact for _, fact in facts if isinstance(fact, LegPickedUp)]
+        dialogs = {noted.leg_id: noted.dialog for noted in surplus}
+        dialogs |= {answer.leg_id: answer.dialog for answer in picked_up}
         self._channel_events.resume(plan.call_id, facts)
-        self._take_up(live, dialogs, now)
+        self._take_up(live, dialogs, surplus, now)
         _log.warning("call taken up after a crash", call_id=plan.call_id)
 
 

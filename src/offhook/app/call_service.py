@@ -30,6 +30,9 @@ from offhook.calls.events import (
     LegEvent,
     LegPickedUp,
     LegsJoined,
+    SurplusAnswered,
+    SurplusEnded,
+    SurplusNoted,
     TimerFired,
     UnholdRequested,
     encode_fact,
@@ -58,6 +61,7 @@ from .ports import (
     Timers,
     TraceLine,
 )
+from .surplus_answers import SurplusAnswers
 from .timeline import leg_ids, timeline_of
 
 _log = structlog.get_logger("offhook.calls")
@@ -114,6 +118,7 @@ class CallService:
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._answers = DurableAnswers(engine, journal)
+        self._surplus = SurplusAnswers(engine, self._answers, self._write_now)
         self._recovery = CallRecovery(journal, clock, self._channel_events, self._take_up)
         self._accepting = 0
         """Calls that wait for the disk before they begin."""
@@ -155,6 +160,7 @@ class CallService:
         self._recovery.stop()
         await self._engine.stop()
         self._answers.stop()
+        self._surplus.end_all()
         if self._finishing:
             await asyncio.wait(self._finishing, timeout=5.0)
         for task in self._finishing:  # the disk refuses: the next start writes these ends
@@ -309,6 +315,12 @@ class CallService:
 
     def report(self, event: LegEvent) -> None:
         """Take an engine's event. Events of legs that nobody knows any more are logged and dropped."""
+        if isinstance(event, SurplusAnswered):
+            self._surplus.take(event, self._by_leg.get(event.leg_id))
+            return
+        if isinstance(event, SurplusEnded):
+            self._surplus.end(event)
+            return
         leg_id = event.first_leg_id if isinstance(event, LegsJoined) else event.leg_id
         live = self._by_leg.get(leg_id)
         if live is None:
@@ -341,17 +353,24 @@ class CallService:
             elif isinstance(output, CallEnded):
                 self._begin_to_finish(live, output)
             else:
-                live.sequence += 1
-                entry = JournalEntry(sequence=live.sequence, at=at, fact=encode_fact(output))
-                live.entries.append(entry)
-                events = self._channel_events.take(live.call, at, output)
-                rows = self._outbox.rows(events)
-                self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
-                if isinstance(output, LegPickedUp):
-                    self._answers.confirm(output.leg_id)
-                self._observe_fact(live.call, entry, output)
-                self._channel_events.publish(events)
-                self._outbox.stored(rows)
+                self._write(live, output, at)
+
+    def _write(self, live: LiveCall, fact: Fact, at: float) -> None:
+        """Append a fact to the journal, and tell it."""
+        live.sequence += 1
+        entry = JournalEntry(sequence=live.sequence, at=at, fact=encode_fact(fact))
+        live.entries.append(entry)
+        events = self._channel_events.take(live.call, at, fact)
+        rows = self._outbox.rows(events)
+        self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
+        if isinstance(fact, LegPickedUp):
+            self._answers.confirm(fact.leg_id)
+        self._observe_fact(live.call, entry, fact)
+        self._channel_events.publish(events)
+        self._outbox.stored(rows)
+
+    def _write_now(self, live: LiveCall, fact: Fact) -> None:
+        self._write(live, fact, self._now(live))
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)
@@ -386,6 +405,7 @@ class CallService:
             self._idle.set()
 
     async def _finish(self, live: LiveCall, fact: CallEnded) -> None:
+        await self._surplus.all_over(live)
         view = view_of(live.call)
         live.sequence += 1
         entry = JournalEntry(sequence=live.sequence, at=view.times.ended, fact=encode_fact(fact))
@@ -431,9 +451,14 @@ class CallService:
 
     # --- after a crash ------------------------------------------------------------------------------
 
-    def _take_up(self, live: LiveCall, dialogs: dict[str, str], at: float) -> None:
+    def _take_up(
+        self, live: LiveCall, dialogs: dict[str, str], surplus: Sequence[SurplusNoted], at: float
+    ) -> None:
         """Execute the end of a call that the process before left open."""
         self._calls[live.call_id] = live
         self._by_account.add(live.call.plan)
         self._engine.open_call(live.call.plan)
-        self._carry_out(live, live.call.recover(dialogs, at), at)
+        outputs = live.call.recover(dialogs, at)
+        self._carry_out(live, outputs, at)
+        known = {output.dialog for output in outputs if isinstance(output, EndLostLeg)}
+        self._surplus.take_up([noted for noted in surplus if noted.dialog not in known], live)

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from offhook.calls.commands import ConfirmLeg
+from offhook.calls.commands import ConfirmLeg, HangUpSurplus
 
 from .errors import StorageLost
 from .ports import Engine, Journal
@@ -23,12 +23,16 @@ class DurableAnswers:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
-        self._waiting: list[str] = []
+        self._waiting: list[ConfirmLeg | HangUpSurplus] = []
         self._task: asyncio.Task[None] | None = None
 
     def confirm(self, leg_id: str) -> None:
         """Confirm a leg whose answer was just given to the journal, when the disk has it."""
-        self._waiting.append(leg_id)
+        self.then(ConfirmLeg(leg_id))
+
+    def then(self, command: ConfirmLeg | HangUpSurplus) -> None:
+        """Let the engine do what needs the disk to have all that was given to the journal so far."""
+        self._waiting.append(command)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._confirm(), name="confirm answers")
 
@@ -39,12 +43,12 @@ class DurableAnswers:
 
     async def _confirm(self) -> None:
         while self._waiting:
-            legs, self._waiting = self._waiting, []
+            commands, self._waiting = self._waiting, []
             try:
                 async with asyncio.timeout(CONFIRM_BOUND_S):
                     await self._journal.durable()
             except (StorageLost, TimeoutError) as error:
-                _log.warning("answers are acknowledged unstored", legs=len(legs), reason=repr(error))
-            for leg_id in legs:
-                self._engine.perform(ConfirmLeg(leg_id))
+                _log.warning("answers are acknowledged unstored", legs=len(commands), reason=repr(error))
+            for command in commands:
+                self._engine.perform(command)
         self._task = None

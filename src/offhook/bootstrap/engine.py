@@ -73,6 +73,7 @@ class SipParts:
         self.connections = ConnectionLimits(settings.sip_connections_per_address)
         self.core = UserAgentCore(
             UserAgentConfig(
+                holds_surplus=True,
                 advertised={
                     "udp": (self._host, settings.sip_port),
                     "tcp": (self._host, settings.sip_port),

@@ -68,6 +68,17 @@ class ConfirmLeg(msgspec.Struct, frozen=True):
     leg_id: str
 
 
+class HangUpSurplus(msgspec.Struct, frozen=True):
+    """Hang up a surplus answer: the journal has it. SurplusEnded follows, always.
+
+    After a crash it is the first that the engine hears of it: it takes the dialog up and ends it.
+    """
+
+    leg_id: str
+    dialog: str
+    """As the engine gave it."""
+
+
 class EndLostLeg(msgspec.Struct, frozen=True):
     """End a leg of a process before this one: rung, answered, or never dialled. LegEnded follows, always.
 
@@ -171,6 +182,7 @@ EngineCommand = (
     | AnswerLeg
     | ConfirmLeg
     | HangUpLeg
+    | HangUpSurplus
     | EndLostLeg
     | PlayToLeg
     | JoinLegs

@@ -70,6 +70,24 @@ class LegReferred(msgspec.Struct, frozen=True):
     """URI of who asks, as it says."""
 
 
+class SurplusAnswered(msgspec.Struct, frozen=True):
+    """Somebody answered whom the call does not want: a second phone behind a proxy, or too late.
+
+    Nothing for the call machine. The engine hangs up when it is told so (HangUpSurplus).
+    """
+
+    leg_id: str
+    dialog: str
+    """What the engine will need to hang up after a crash; nobody else reads it."""
+
+
+class SurplusEnded(msgspec.Struct, frozen=True):
+    """A surplus answer is hung up: nothing of it remains. Nothing for the call machine."""
+
+    leg_id: str
+    dialog: str
+
+
 class TimerFired(msgspec.Struct, frozen=True):
     """A timer started by StartTimer ran out."""
 
@@ -124,7 +142,9 @@ class LinkLost(msgspec.Struct, frozen=True):
     hangup_cause: str
 
 
-LegEvent = LegRinging | LegAnswered | LegsJoined | LegHolds | LegEnded | LegReferred
+LegEvent = (
+    LegRinging | LegAnswered | LegsJoined | LegHolds | LegEnded | LegReferred | SurplusAnswered | SurplusEnded
+)
 """What an engine reports."""
 
 CallInput = (
@@ -207,6 +227,14 @@ class CallLinked(msgspec.Struct, frozen=True, tag="linked"):
     link: Link
 
 
+class SurplusNoted(msgspec.Struct, frozen=True, tag="surplus_answered"):
+    """Somebody answered whom the call does not want, and is hung up. It changes nothing in the call."""
+
+    leg_id: str
+    dialog: str
+    """As the engine gave it; not for people."""
+
+
 class LegOver(msgspec.Struct, frozen=True, tag="leg_ended"):
     """A leg is over."""
 
@@ -232,6 +260,7 @@ Fact = (
     | TransferBegun
     | TransferFailed
     | CallLinked
+    | SurplusNoted
     | LegOver
     | CallEnded
 )

@@ -14,6 +14,7 @@ from .events import (
     LegOver,
     LegPickedUp,
     LegRang,
+    SurplusNoted,
     TransferBegun,
     TransferFailed,
 )
@@ -34,6 +35,8 @@ class Replay:
     def note(self, at: float, fact: Fact) -> None:
         """Take the next fact (at in Unix seconds); one about a leg that the plan does not know is skipped."""
         call = self.call
+        if isinstance(fact, SurplusNoted):
+            return
         if isinstance(fact, CallEnded):
             _note_end(call, fact, at)
         elif isinstance(fact, CallBridged):

@@ -19,7 +19,7 @@ from .commands import EndReason, HeaderLines, InviteRequest
 from .config import CSEQ_MARGIN, MIN_SESSION_S
 from .credentials import Answered, DigestClient, credentials_in
 from .dialogs import Dialog, DialogState
-from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress
+from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress, SurplusAnswered
 from .message import Request, Response
 from .session_headers import min_session_of, session_lines
 from .session_timer import follow_response
@@ -323,7 +323,10 @@ class ClientInvite:
         dialog.local_cseq += CSEQ_MARGIN
         self._forks.surplus += 1
         dialog.on_surplus_over = partial(self._acknowledged_is_over, self.transaction)
-        self._side.bye(dialog, now)
+        if self._side.core.config.holds_surplus:
+            self._tell_surplus(dialog)
+        else:
+            self._side.bye(dialog, now)
 
     def _acknowledged_is_over(self, transaction: ClientTransaction, now: float) -> None:
         self._surplus_over(now)
@@ -351,9 +354,16 @@ class ClientInvite:
         self._forks.surplus += 1
         self._side.core.statistics["surplus_answers"] += 1
         dialog.on_surplus_over = self._surplus_over
+        if self._side.core.config.holds_surplus:
+            self._tell_surplus(dialog)
+            return
         self._side.send_ack(dialog, b"", now)
         reason = self._cancel_reason
         self._side.bye(dialog, now, () if reason is None else (("Reason", str(reason)),))
+
+    def _tell_surplus(self, dialog: Dialog) -> None:
+        dialog.is_reported = True
+        self._side.core.events.append(SurplusAnswered(self, dialog))
 
     def _surplus_over(self, now: float) -> None:
         self._forks.surplus -= 1

@@ -48,6 +48,9 @@ class UserAgentConfig:
     """Session interval that we ask for (RFC 4028), at least MIN_SESSION_S; 0: no session timers."""
     find_address: Callable[[Flow], tuple[str, int]] | None = None
     """Tells instead what the peer of a flow reaches us at: a node may have several. Must be quick."""
+    holds_surplus: bool = False
+    """A 2xx that nobody waits for is told (SurplusAnswered), and hung up when the caller says bye(), which it
+    must; False: it is hung up at once."""
     t1: float = 0.5
     """Round-trip estimate: the first retransmission comes after it (RFC 3261 17.1.1.1)."""
     t2: float = 4.0

@@ -73,6 +73,16 @@ class InviteEnded(msgspec.Struct, frozen=True):
     cause: EndCause
 
 
+class SurplusAnswered(msgspec.Struct, frozen=True):
+    """A 2xx that nobody waits for: of another fork, or it crossed our CANCEL. Only with `holds_surplus`.
+
+    The caller says bye(dialog) once a crash cannot lose it; DialogEnded follows.
+    """
+
+    invite: ClientInvite
+    dialog: Dialog
+
+
 class DialogEnded(msgspec.Struct, frozen=True):
     """A reported dialog is over at both ends. Exactly once per dialog."""
 
@@ -154,6 +164,7 @@ SipEvent = (
     InviteProgress
     | InviteAnswered
     | InviteEnded
+    | SurplusAnswered
     | DialogEnded
     | ReinviteAnswered
     | ReinviteFailed

@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from offhook.app.ports import Engine
-from offhook.calls.commands import ConfirmLeg, DialLeg, EndLostLeg, HangUpLeg, JoinLegs, PlayToLeg
-from offhook.calls.events import LegAnswered, LegEnded, LegEvent
+from offhook.calls.commands import (
+    ConfirmLeg,
+    DialLeg,
+    EndLostLeg,
+    HangUpLeg,
+    HangUpSurplus,
+    JoinLegs,
+    PlayToLeg,
+)
+from offhook.calls.events import LegAnswered, LegEnded, LegEvent, SurplusAnswered
 from offhook.calls.model import EndpointKind, EndpointPlan, MediaMode
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
@@ -118,7 +126,9 @@ def build_embedded(
 ) -> tuple[EmbeddedEngine, SipEndpoint, RtpIoRelay]:
     """Return the embedded engine with a relay on the media ports, first and last."""
     clock, random = SystemClock(), SystemRandom()
-    core = UserAgentCore(UserAgentConfig(advertised={"udp": (HOST, port), "tcp": (HOST, port)}), random)
+    core = UserAgentCore(
+        UserAgentConfig(holds_surplus=True, advertised={"udp": (HOST, port), "tcp": (HOST, port)}), random
+    )
     endpoint = SipEndpoint(core, clock=clock, on_event=lambda event: None, host=HOST, port=port)
     relay = RtpIoRelay(folder, bind_address=HOST, ports=media)
     engine = EmbeddedEngine(
@@ -141,6 +151,8 @@ def confirming(engine: Engine, reports: Reports) -> Callable[[LegEvent], None]:
         reports(event)
         if isinstance(event, LegAnswered):
             engine.perform(ConfirmLeg(event.leg_id))
+        elif isinstance(event, SurplusAnswered):
+            engine.perform(HangUpSurplus(event.leg_id, event.dialog))
 
     return report
 

@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 
-from offhook.calls.commands import ConfirmLeg, HoldLeg, UnholdLeg
-from offhook.calls.events import LegAnswered, LegEnded, LegRinging, LegsJoined
+from offhook.calls.commands import ConfirmLeg, HangUpSurplus, HoldLeg, UnholdLeg
+from offhook.calls.events import (
+    LegAnswered,
+    LegEnded,
+    LegRinging,
+    LegsJoined,
+    SurplusAnswered,
+    SurplusEnded,
+)
 from offhook.phone import Answering
 from tests.e2e.harness.ports import free_port
 
-from .given_engine import HOST, GivenLegs, given_dead_engine, given_phone, until
+from .given_engine import HOST, GivenLegs, Legs, given_dead_engine, given_phone, until
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +161,52 @@ def test_an_answer_is_acknowledged_and_hung_up_when_the_journal_has_it(
             legs.engine.perform(ConfirmLeg("a"))
             assert (await legs.over("a")).sip_code == 200
             assert phone.calls[0].is_over
+
+    run(scenario())
+
+
+async def given_surplus_answer(legs: Legs, uri: str) -> SurplusAnswered:
+    """Dial and hang up until an answer crosses the CANCEL."""
+    for number in range(50):
+        leg_id = f"leg{number}"
+        legs.dial(leg_id, uri)
+        await legs.reports.wait_for(LegRinging, leg_id)
+        await asyncio.sleep(0.015)
+        legs.hang_up(leg_id)
+        await until(lambda leg_id=leg_id: bool(legs.reports.of(LegEnded, leg_id) or crossed(legs)))
+        if crossed(legs):
+            return crossed(legs)[0]
+        if answered := legs.reports.of(LegAnswered, leg_id):
+            legs.engine.perform(ConfirmLeg(answered[0].leg_id))
+    raise AssertionError("no answer crossed a CANCEL")
+
+
+def crossed(legs: Legs) -> list[SurplusAnswered]:
+    return legs.reports.of(SurplusAnswered)
+
+
+@pytest.mark.parametrize("by_successor", [False, True])
+def test_an_answer_that_nobody_wants_waits_for_the_journal_and_is_hung_up(
+    tmp_path: Path, given_legs: GivenLegs, by_successor: bool
+) -> None:
+    async def scenario() -> None:
+        async with given_phone(answer_after_s=0.015) as (phone, uri):
+            port = free_port()
+            async with given_dead_engine(tmp_path / "dead", port) as legs:
+                surplus = await given_surplus_answer(legs, uri)
+                await asyncio.sleep(0.1)
+                assert not phone.calls[-1].is_over
+                command = HangUpSurplus(surplus.leg_id, surplus.dialog)
+                if not by_successor:
+                    legs.engine.perform(command)
+                    await legs.reports.wait_for(SurplusEnded, surplus.leg_id)
+                    assert (await legs.over(surplus.leg_id)).sip_code == 487
+                    assert phone.calls[-1].is_over
+            async with given_legs(tmp_path, port) as successor:
+                successor.engine.perform(command)  # also of one that is over: nobody knows after a crash
+                ended = await successor.reports.wait_for(SurplusEnded, surplus.leg_id)
+                assert ended.dialog == surplus.dialog
+                assert phone.calls[-1].is_over
 
     run(scenario())
 

@@ -19,6 +19,7 @@ from offhook.sip.events import (
     ReinviteFailed,
     RequestReceived,
     ResponseReceived,
+    SurplusAnswered,
 )
 from offhook.sip.flows import Flow
 from offhook.sip.message import Request
@@ -253,6 +254,39 @@ def test_the_second_answer_of_a_fork_is_hung_up(wire: Wire) -> None:
     assert wire.core.dialog_count == 1
     wire.wait(40)
     assert wire.core.dialog_count == 1
+
+
+def test_a_surplus_answer_is_held_until_its_caller_says_so() -> None:
+    wire = Wire(holds_surplus=True)
+    given_invite(wire)
+    wire.answer(wire.last("INVITE"), 200, tag="one")
+    wire.core.send_ack(wire.one(InviteAnswered).dialog, b"", wire.now)
+    wire.answer(wire.last("INVITE"), 200, tag="two")
+    wire.answer(wire.last("INVITE"), 200, tag="two")
+    wire.wait(3)
+    surplus = wire.one(SurplusAnswered).dialog
+    assert ([ack.to_tag for ack in wire.requests("ACK")], wire.requests("BYE")) == (["one"], [])
+    wire.core.bye(surplus, wire.now)
+    wire.settle()
+    assert (wire.last("ACK").to_tag, wire.last("BYE").to_tag) == ("two", "two")
+    wire.answer(wire.last("BYE"), 200)
+    assert wire.one(DialogEnded).dialog is surplus
+
+
+def test_the_end_of_a_cancelled_invite_waits_for_the_answer_that_is_held() -> None:
+    wire = Wire(holds_surplus=True)
+    invite = given_ringing(wire)
+    wire.core.cancel(invite, wire.now)
+    wire.settle()
+    wire.answer(wire.last("INVITE"), 200)
+    wire.answer(wire.last("CANCEL"), 481)
+    wire.wait(3)
+    assert wire.requests("ACK") == wire.requests("BYE") == wire.seen(InviteEnded) == []
+    wire.core.bye(wire.one(SurplusAnswered).dialog, wire.now)
+    wire.settle()
+    wire.answer(wire.last("BYE"), 200)
+    assert wire.one(InviteEnded).cause is EndCause.CANCELED
+    assert_clean(wire)
 
 
 def test_a_fork_of_a_thousand_is_bounded(wire: Wire) -> None:

@@ -7,9 +7,9 @@ acknowledged at once, so both legs have media before they are joined and no phon
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
-import msgspec
 import structlog
 
 from offhook.app.ports import TraceLine
@@ -21,6 +21,7 @@ from offhook.calls.commands import (
     EndLostLeg,
     EngineCommand,
     HangUpLeg,
+    HangUpSurplus,
     HoldLeg,
     JoinLegs,
     PassEarlyMedia,
@@ -31,7 +32,6 @@ from offhook.calls.commands import (
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
 from offhook.calls.model import CallPlan, EndpointPlan
 from offhook.kernel import Clock, Random
-from offhook.sip.dialogs import Dialog
 from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
 from offhook.sip.events import (
     AckReceived,
@@ -47,11 +47,11 @@ from offhook.sip.events import (
     ResponseReceived,
     SessionRefreshed,
     SipEvent,
+    SurplusAnswered,
     UpdateAnswered,
 )
 from offhook.sip.flows import WEBSOCKETS, Flow, TlsPeer
 from offhook.sip.message import Response
-from offhook.sip.records import DialogRecord
 from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
@@ -64,6 +64,7 @@ from .relay import MediaError, RelayFull, RelaySide
 from .requests import bye_headers, cause_of_bye, invite_request, reason_of
 from .resolver import Resolver, Unresolvable
 from .sessions import Sessions
+from .surplus import SurplusAnswers, to_journal
 from .trace import SipTrace
 from .transports import SipEndpoint
 
@@ -128,6 +129,7 @@ class EmbeddedEngine:
             "INFO": self._sessions.on_info,
             "REFER": self._referrals.take,
         }
+        self._surplus = SurplusAnswers(self, self._core, clock)
         self._recovery = Recovery(self, endpoint, clock, identities, self._flow_to)
 
     # --- the port -----------------------------------------------------------------------------------
@@ -144,6 +146,7 @@ class EmbeddedEngine:
         for leg in list(self._legs.values()):
             self.end_leg(leg, "SYSTEM_SHUTDOWN")
             self._confirm(leg)
+        self._surplus.hang_up_all()
         if self._legs:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):
@@ -168,6 +171,10 @@ class EmbeddedEngine:
         if isinstance(command, EndLostLeg):
             self._trace.follow(command.endpoint.leg_id)
             self._recovery.end(command)
+            self._endpoint.flush()
+            return
+        if isinstance(command, HangUpSurplus):
+            self._surplus.hang_up(command)
             self._endpoint.flush()
             return
         leg = self._legs.get(
@@ -308,6 +315,8 @@ class EmbeddedEngine:
                 self._recovery.on_invite_ended(event.invite.context, event)
             else:
                 self._on_invite_ended(_leg_of(event.invite.context), event)
+        elif isinstance(event, SurplusAnswered):
+            self._on_surplus(event)
         elif isinstance(event, DialogEnded):
             self._on_dialog_ended(event)
         elif isinstance(event, ReinviteAnswered):
@@ -354,7 +363,7 @@ class EmbeddedEngine:
         except MediaIncompatible as error:
             self._refuse_answer(leg, str(error))
             return
-        self.report(LegAnswered(leg.leg_id, words, _to_journal(event.dialog)))
+        self.report(LegAnswered(leg.leg_id, words, to_journal(event.dialog)))
 
     def _on_late_offer(self, leg: EngineLeg, response: Response) -> None:
         """A 200 that brings the offer: the second party of a bypass, or the first without any relay."""
@@ -368,7 +377,7 @@ class EmbeddedEngine:
         if not leg.command.peer_leg_id:
             self.acknowledge(leg, leg.media.hold_answer(response.body))
         assert leg.dialog is not None
-        self.report(LegAnswered(leg.leg_id, words, _to_journal(leg.dialog)))
+        self.report(LegAnswered(leg.leg_id, words, to_journal(leg.dialog)))
 
     def acknowledge(self, leg: EngineLeg, answer: bytes) -> None:
         """Send the ACK of the 200, as soon as the journal has the answer: no far end is left without us."""
@@ -399,11 +408,22 @@ class EmbeddedEngine:
         self._endpoint.flush()
 
     def _refuse_answer(self, leg: EngineLeg, why: str) -> None:
-        """The 200 has no SDP, or none we can use: acknowledge it and hang up."""
+        """The 200 has no SDP, or none we can use: acknowledge it and hang up, when the journal has it."""
         _log.info("answer without usable media", leg_id=leg.leg_id, reason=why)
-        leg.is_confirmed = True  # the call machine never hears of the answer: nothing to wait for
+        assert leg.dialog is not None
         self.end_leg(leg, "INCOMPATIBLE_DESTINATION")
         leg.end_code = 200
+        self._surplus.hold(leg.leg_id, leg.dialog, partial(self._confirm, leg))
+
+    def _on_surplus(self, event: SurplusAnswered) -> None:
+        """Somebody answered beside the one we talk to, or after we had cancelled."""
+        context = event.invite.context
+        if isinstance(context, LostLeg):
+            command = context.command
+            self._surplus.take(event, command.endpoint.leg_id, command.hangup_cause)
+        else:
+            leg = _leg_of(context)
+            self._surplus.take(event, leg.leg_id, leg.end_cause)
 
     def _on_invite_ended(self, leg: EngineLeg, event: InviteEnded) -> None:
         if event.cause is EndCause.REJECTED:
@@ -417,6 +437,7 @@ class EmbeddedEngine:
             self._finish(leg, leg.end_cause or "DESTINATION_OUT_OF_ORDER", 0, event.reason, by_peer=False)
 
     def _on_dialog_ended(self, event: DialogEnded) -> None:
+        self._surplus.on_dialog_ended(event.dialog)
         leg = event.dialog.context
         if isinstance(leg, LostLeg):
             self._recovery.on_dialog_ended(leg, event)
@@ -498,8 +519,3 @@ class EmbeddedEngine:
 def _leg_of(context: object) -> EngineLeg:
     assert isinstance(context, EngineLeg), "every INVITE of the engine belongs to a leg"
     return context
-
-
-def _to_journal(dialog: Dialog) -> str:
-    """Return what a later process needs to end the leg."""
-    return msgspec.json.encode(DialogRecord.of(dialog)).decode()

@@ -2,7 +2,10 @@
 
 An answered leg has its dialog in the journal: it gets the ACK again, the very same, and a BYE. Any other
 leg of the plan may have been rung: it gets the CANCEL of the INVITE it would have had. A far end that knows
-no such INVITE says 481; one that has answered meanwhile repeats its 200, which is hung up.
+no such INVITE says 481; one that has answered meanwhile repeats its 200, which is a surplus answer.
+
+A caller has its INVITE in the plan: it is refused with the tag it would have had, and, if our 200 may be out,
+hung up as well. Whichever of the two is not its state, it turns down.
 """
 
 import asyncio
@@ -23,10 +26,11 @@ from offhook.sip.dialogs import Dialog
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import DialogEnded, InviteEnded
 from offhook.sip.flows import Flow
+from offhook.sip.received_invites import ReceivedInvite
 from offhook.sip.records import DialogRecord, InviteRecord
 
 from .identities import LegIdentities
-from .requests import bye_headers, invite_request, reason_of
+from .requests import bye_headers, invite_request, reason_of, refusal_headers
 from .resolver import Unresolvable
 from .transports import SipEndpoint
 
@@ -35,6 +39,9 @@ _log = structlog.get_logger("offhook.engine")
 LOOKUP_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Between look-ups of a host name: the name service of a machine that has just started may come later than
 we, and without an address the far end rings on. With 5 s for each look-up, a minute at most."""
+
+REFUSAL: Final = 500
+"""What a caller is told whose call was lost."""
 
 Route = Callable[[EndpointPlan], Awaitable[Flow]]
 """Tells where the first hop to an endpoint is. Raises Unresolvable, RemoteMalformed."""
@@ -86,6 +93,9 @@ class Recovery:
     def end(self, command: EndLostLeg) -> None:
         """Begin to end a leg."""
         lost = LostLeg(command)
+        if command.endpoint.is_caller:
+            self._end_caller(lost)
+            return
         dialog = self._resume_dialog(command)
         if dialog is None:
             self._reporter.run(self._cancel(lost), f"cancel {command.endpoint.leg_id}")
@@ -104,6 +114,23 @@ class Recovery:
             _log.error("a dialog in the journal cannot be read", call_id=command.call_id, reason=str(error))
             return None
         return self._core.resume_dialog(record)
+
+    def _end_caller(self, lost: LostLeg) -> None:
+        command, now = lost.command, self._clock.monotonic()
+        record = msgspec.json.decode(command.endpoint.received, type=ReceivedInvite)
+        tag = self._identities.of(command.endpoint.leg_id).tag
+        dialog = self._resume_dialog(command)
+        if dialog is None:
+            invite = self._core.resume_received(record, tag, now)
+            headers = refusal_headers(command.hangup_cause, REFUSAL)
+            self._core.respond(invite, REFUSAL, headers=headers, now=now)
+            lost.sip_code = REFUSAL
+            if not command.may_be_answered:
+                self._finish(lost, "")
+                return
+            dialog = self._core.resume_dialog(record.dialog(tag))
+        dialog.context = lost
+        self._core.bye(dialog, now, bye_headers(command.hangup_cause))
 
     async def _cancel(self, lost: LostLeg) -> None:
         """Cancel the INVITE of the plan, and those it may have become after a challenge."""

@@ -21,8 +21,15 @@ import structlog
 
 from offhook.app.ports import Engine, TraceLine, WorkerLoad
 from offhook.calls import policy
-from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, TakeLeg
-from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegsJoined
+from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpSurplus, TakeLeg
+from offhook.calls.events import (
+    LegAnswered,
+    LegEnded,
+    LegEvent,
+    LegsJoined,
+    SurplusAnswered,
+    SurplusEnded,
+)
 from offhook.calls.model import CallPlan, EndpointPlan
 
 from .host import WorkerHost
@@ -53,6 +60,14 @@ class _PlacedLeg(msgspec.Struct):
     """Its worker died, and nobody has taken it up yet."""
 
 
+class _PlacedSurplus(msgspec.Struct):
+    """A surplus answer that a worker holds."""
+
+    leg_id: str
+    number: int
+    is_lost: bool = False
+
+
 class WorkerPool:
     """Implements the Engine port. `start` brings the node's own engine up, then every worker."""
 
@@ -66,6 +81,8 @@ class WorkerPool:
         self._count: Counter[int] = Counter()
         """Calls by engine."""
         self._legs: dict[str, _PlacedLeg] = {}
+        self._surplus: dict[str, _PlacedSurplus] = {}
+        """By dialog."""
         self._report: Callable[[LegEvent], None] = lambda event: None
         self._traces: dict[int, asyncio.Future[tuple[TraceLine, ...]]] = {}
         self._asked = 0
@@ -99,9 +116,17 @@ class WorkerPool:
         if isinstance(command, DialLeg | TakeLeg | EndLostLeg):
             self._begin_leg(command)
             return
+        if isinstance(command, HangUpSurplus):
+            self._hang_up_surplus(command)
+            return
         leg = self._legs.get(_leg_id_of(command))
         if leg is None or not leg.is_lost:  # a lost one is about to be ended anyhow
             self._send(leg.number if leg is not None else HOME, command)
+
+    def _hang_up_surplus(self, command: HangUpSurplus) -> None:
+        surplus = self._surplus.get(command.dialog)
+        if surplus is None or not surplus.is_lost:  # a lost one is about to be hung up anyhow
+            self._send(surplus.number if surplus is not None else HOME, command)
 
     def can_hold(self, leg_id: str) -> bool:
         """Tell whether a joined leg's media can be cut and played to."""
@@ -159,6 +184,8 @@ class WorkerPool:
             event = event_in(message)
             if isinstance(event, LegsJoined):
                 self._note_joined(event, can_hold=message.can_hold)
+            elif isinstance(event, SurplusAnswered):
+                self._surplus[event.dialog] = _PlacedSurplus(event.leg_id, number)
             self._note(event)
             self._report(event)
         elif isinstance(message, TraceIs):
@@ -172,6 +199,8 @@ class WorkerPool:
         _log.error("engine worker lost", worker=number, legs=len(left))
         for leg in left:
             leg.is_lost = True
+        for surplus in self._surplus.values():
+            surplus.is_lost |= surplus.number == number
         asyncio.get_running_loop().call_later(SUCCESSOR_BOUND_S, self._end_lost, number, HOME)
 
     def back(self, number: int) -> None:
@@ -183,6 +212,10 @@ class WorkerPool:
             if leg.number == number and leg.is_lost:
                 leg.number, leg.is_lost = by, False
                 self._send(by, EndLostLeg(leg.call_id, leg.endpoint, policy.CRASH, leg.dialog))
+        for dialog, surplus in self._surplus.items():
+            if surplus.number == number and surplus.is_lost:
+                surplus.number, surplus.is_lost = by, False
+                self._send(by, HangUpSurplus(surplus.leg_id, dialog))
 
     def _report_home(self, event: LegEvent) -> None:
         self._note(event)
@@ -191,6 +224,8 @@ class WorkerPool:
     def _note(self, event: LegEvent) -> None:
         if isinstance(event, LegEnded):
             self._legs.pop(event.leg_id, None)
+        elif isinstance(event, SurplusEnded):
+            self._surplus.pop(event.dialog, None)
         elif isinstance(event, LegAnswered) and event.leg_id in self._legs:
             self._legs[event.leg_id].dialog = event.dialog
 
