@@ -9,6 +9,7 @@ from offhook.calls.model import Outcome
 
 from .ports import CallView, WorkerLoad
 
+_KINDS = ("clicktocall", "quickcall", "inbound")
 _TALK_BUCKETS_S = (1, 5, 15, 60, 300, 900, 3600)
 _SETUP_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 
@@ -24,7 +25,7 @@ class CallMetrics:
         ended = Counter(
             "offhook_calls_ended", "Calls ended, by outcome.", ["outcome"], registry=self.registry
         )
-        self._accepted = {kind: accepted.labels(kind) for kind in ("clicktocall", "quickcall")}
+        self._accepted = {kind: accepted.labels(kind) for kind in _KINDS}
         self._ended = {outcome: ended.labels(outcome.value) for outcome in Outcome}
         self._setup_s = Histogram(
             "offhook_call_setup_seconds", "From accepted to joined.", buckets=_SETUP_BUCKETS_S,

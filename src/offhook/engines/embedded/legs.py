@@ -15,6 +15,7 @@ from .call_media import CallMedia
 from .relay import RelaySide
 
 if TYPE_CHECKING:
+    from .callers import Caller
     from .referrals import Referral
 
 
@@ -25,6 +26,10 @@ class Stage(StrEnum):
     """Its address is looked up or its media port opened; nothing was sent."""
     INVITING = "inviting"
     """The INVITE is out; the core moves it on."""
+    CALLING = "calling"
+    """A caller: its INVITE waits for our answer."""
+    ANSWERING = "answering"
+    """A caller: our 200 is out, and repeated until its ACK comes, within 64*T1."""
     ANSWERED = "answered"
     """The 200 is here; it is acknowledged once the journal has it."""
     ANSWERED_LATE = "answered_late"
@@ -36,10 +41,11 @@ class Stage(StrEnum):
 
 
 class EngineLeg:
-    """A leg that was dialled. `invite` and `dialog` are set as soon as the core has them."""
+    """A leg that was dialled, or a caller's. `invite` and `dialog` are set as soon as the core has them."""
 
     __slots__ = (
         "ack_body",
+        "caller",
         "command",
         "dialog",
         "end_cause",
@@ -64,6 +70,8 @@ class EngineLeg:
         self.media = media
         self.side = side
         self.stage = Stage.PREPARING
+        self.caller: Caller | None = None
+        """Set for a caller: it rang us."""
         self.invite: ClientInvite | None = None
         self.dialog: Dialog | None = None
         self.has_left = False

@@ -130,7 +130,9 @@ class RegistrationService:
     ) -> None:
         source = transaction.source
         login = await self._logins.verify(request, source, realm, username, REGISTRAR)
-        if login.identity is not None:
+        if login.identity is not None and login.identity.is_trunk:
+            self._refuse(transaction)  # carriers call, nobody rings them by a registration
+        elif login.identity is not None:
             self._register(transaction, request, login.identity)
         elif login.verdict is Verdict.WRONG:
             self._logins.answer_later(login.answer_after_s, lambda: self._refuse(transaction))

@@ -4,12 +4,15 @@ from typing import Final
 
 from offhook.calls import policy
 from offhook.calls.model import EndpointPlan
-from offhook.sip.commands import EndReason, InviteRequest
+from offhook.sip.commands import EndReason, HeaderLines, InviteRequest
 from offhook.sip.events import DialogEnded
 from offhook.sip.flows import Flow
 from offhook.sip.grammar import quote
 
 from .identities import LegIdentity
+
+RETRY_LATER: Final[HeaderLines] = (("Retry-After", "10"),)
+"""With 503 to a caller: what was full or broken a moment ago may not be soon."""
 
 
 def invite_request(endpoint: EndpointPlan, identity: LegIdentity, flow: Flow, offer: bytes) -> InviteRequest:
@@ -45,6 +48,13 @@ def bye_headers(cause: str) -> tuple[tuple[str, str], ...]:
     """Return the header fields of a BYE that say why."""
     number = policy.Q850.get(cause, policy.Q850["NORMAL_CLEARING"])
     return (("Reason", str(EndReason("Q.850", number, cause))),)
+
+
+def refusal_headers(cause: str, status: int) -> HeaderLines:
+    """Return the header fields of a refusal: why (RFC 6432), and when to try again."""
+    number = policy.Q850.get(cause)
+    reason = (("Reason", str(EndReason("Q.850", number, cause))),) if number else ()
+    return (*reason, *RETRY_LATER) if status == 503 else reason
 
 
 def cause_of_bye(event: DialogEnded) -> str:

@@ -69,6 +69,7 @@ class SipTrace:
         self, *, raw_bytes_max: int = RAW_BYTES_MAX, packed_bytes_max: int = PACKED_BYTES_MAX
     ) -> None:
         self._legs: OrderedDict[str, _Leg] = OrderedDict()
+        self._callers: OrderedDict[str, _Leg] = OrderedDict()  # by the Call-ID that a caller has chosen
         self._raw: deque[_Leg] = deque()  # legs with raw records, by the oldest of these
         self._raw_bytes = 0
         self._raw_bytes_max = raw_bytes_max
@@ -81,19 +82,25 @@ class SipTrace:
         """What the records cost now."""
         return self._raw_bytes + self._packed_bytes
 
-    def follow(self, leg_id: str) -> None:
-        """Remember what is said with this Call-ID from now on."""
-        self._legs[leg_id] = _Leg()
+    def follow(self, leg_id: str, *, sip_call_id: str = "") -> None:
+        """Remember what is said with this Call-ID from now on, or with the one that a caller has chosen."""
+        leg = self._legs[leg_id] = _Leg()
         if len(self._legs) > LEGS_MAX:
             self._legs.popitem(last=False)
+        if sip_call_id:
+            self._callers[sip_call_id] = leg
+            if len(self._callers) > LEGS_MAX:
+                self._callers.popitem(last=False)
 
     def follows(self, data: bytes) -> bool:
         """Tell whether a message belongs to a leg that is remembered: one that lives, or ended lately."""
-        return _call_id(data) in self._legs
+        call_id = _call_id(data)
+        return call_id in self._legs or call_id in self._callers
 
     def note(self, data: bytes, flow: Flow, at: float, *, outgoing: bool) -> None:
         """Take one message off or onto the wire; at is Unix seconds."""
-        leg = self._legs.get(_call_id(data))
+        call_id = _call_id(data)
+        leg = self._legs.get(call_id) or self._callers.get(call_id)
         if leg is not None:
             self._keep(leg, (at, outgoing, data, flow))
 
