@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from tests.unit.api.node import ApiNode
@@ -17,6 +17,8 @@ from offhook.app.document_writes import keys_of
 from offhook.app.ports import DocumentWrite
 from offhook.directory import Document
 
+from .report import Row, show
+
 READS = 3_000
 WRITES = 1_600
 LANES = 16
@@ -24,14 +26,6 @@ LENGTHS = (20, 1_000, 100_000)
 """Documents in the lists that are paged."""
 LIMITED = ApiSettings(rate_bucket=10**9)
 """Nothing is refused, but the buckets are kept, as on a server."""
-
-
-class Row(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    value: float
-    unit: str
 
 
 def measure() -> list[Row]:
@@ -112,8 +106,7 @@ async def _cost(node: ApiNode, count: int, lanes: int, arguments: tuple[Any, ...
 
 
 def main() -> None:
-    for row in measure():
-        print(f"{row.what:58} {row.value:10.1f} {row.unit}")
+    show(measure())
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from .load import FarEnds, Load, Measured, given_far_ends, offer
+from .load import FarEnds, Load, Measured, given_far_ends, offer, warm_up
 from .peers import System, asterisk, freeswitch
 from .peers.offhook import Offhook
+from .report import Row, show
 
 Build = Callable[[Path, FarEnds], System]
 
-WARM_UP = Load(calls=40, per_second=40, hold_s=0.5)
+OURS = "offhook"
 SUSTAINED_STEP = 1.25
 SUSTAINED_S = 6.0
 FAILED_MAX = 0.01
@@ -45,11 +46,7 @@ async def measure(build: Build, load: Load) -> Measured:
     """Return one run of a system that was started for it, after a warm-up."""
     with tempfile.TemporaryDirectory() as folder:
         async with given_far_ends(load.hold_s) as far_ends, build(Path(folder), far_ends) as system:
-            for number in range(WARM_UP.calls):
-                await system.place(9_000_000 + number)
-                await asyncio.sleep(1 / WARM_UP.per_second)
-            while await system.live():
-                await asyncio.sleep(0.2)
+            await warm_up(system)
             return await offer(system, load, far_ends)
 
 
@@ -68,19 +65,17 @@ def middle(runs: list[Measured]) -> Measured:
     return Measured(*(type(values[0])(median(values)) for values in zip(*runs, strict=True)))
 
 
-def show(name: str, run: Measured, least: float) -> str:
-    """Return a line of the table."""
-    return (
-        f"{name:<22} {run.joined:>6}/{run.offered:<6} {run.cpu_ms:>8.2f} {run.cpu_ms / least:>7.1f} "
-        f"{run.kib_per_call:>9.1f} {run.to_invite_p50_ms:>8.1f} {run.to_invite_p99_ms:>8.1f} "
-        f"{run.to_bridged_p50_ms:>8.1f} {run.to_bridged_p99_ms:>8.1f}"
-    )
-
-
-HEAD = (
-    f"{'system':<22} {'joined':>13} {'CPU ms':>8} {'ratio':>7} {'KiB/call':>9} {'INVITE':>8} {'p99':>8} "
-    f"{'bridged':>8} {'p99 ms':>8}"
-)
+def rows(name: str, run: Measured) -> list[Row]:
+    """Return the figures of a system."""
+    return [
+        Row(f"{name}: CPU per call", run.cpu_ms, "ms"),
+        Row(f"{name}: memory per standing call", run.kib_per_call, "KiB"),
+        Row(f"{name}: request to first INVITE, p50", run.to_invite_p50_ms, "ms"),
+        Row(f"{name}: request to first INVITE, p99", run.to_invite_p99_ms, "ms"),
+        Row(f"{name}: request to both joined, p50", run.to_bridged_p50_ms, "ms"),
+        Row(f"{name}: request to both joined, p99", run.to_bridged_p99_ms, "ms"),
+        Row(f"{name}: calls joined", 100 * run.joined / run.offered, "%"),
+    ]
 
 
 async def run(load: Load, runs: int, only: str = "") -> dict[str, Measured]:
@@ -91,11 +86,15 @@ async def run(load: Load, runs: int, only: str = "") -> dict[str, Measured]:
             taken[name].append(await measure(build, load))
             print(f"  run {turn} of {runs}: {name}: {taken[name][-1].cpu_ms:.2f} ms", flush=True)
     figures = {name: middle(each) for name, each in taken.items()}
-    least = min(figure.cpu_ms for figure in figures.values())
-    print(f"{load.calls} calls at {load.per_second:g}/s, held {load.hold_s:g} s; medians of {runs}")
-    print(HEAD)
+    print(f"{load.calls} calls at {load.per_second:g}/s, held {load.hold_s:g} s; medians of {runs} runs")
     for name, figure in figures.items():
-        print(show(name, figure, least))
+        show(rows(name, figure))
+    ours = figures.get(OURS)
+    peers = {name: figure for name, figure in figures.items() if not name.startswith(OURS)}
+    if ours is not None:
+        show(
+            Row(f"{name} against {OURS}", peer.cpu_ms / ours.cpu_ms, "times") for name, peer in peers.items()
+        )
     return figures
 
 
@@ -113,7 +112,7 @@ def main() -> None:
     asyncio.run(run(Load(words.calls, words.rate, words.hold), words.runs, words.only))
     if words.sustained:
         for name, build in systems(words.only).items():
-            print(f"{name:<22} sustains {asyncio.run(sustained(build, 100.0)):.0f} calls/s", flush=True)
+            show([Row(f"{name}: sustained", asyncio.run(sustained(build, 100.0)), "calls/s")])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ They speak just enough SIP over UDP for a benchmark: a repeated INVITE gets its 
 repeated until it is answered. The second phone hangs up after the hold time. What they saw is written as JSON
 at the end.
 
-Run: python -m benchmarks.far_ends FIRST_PORT SECOND_PORT HOLD_S   (until standard input ends)
+Run: python -m benchmarks.far_ends FIRST_PORT SECOND_PORT HOLD_S [STANDING_FROM]   (until standard input ends)
+Calls whose dialled number, without country and area code, is STANDING_FROM or more are never hung up.
 """
 
 import heapq
@@ -29,7 +30,7 @@ SDP: Final = (
 class Phone:
     """One of the two. `calls` holds what happened to each, by Call-ID."""
 
-    def __init__(self, port: int, *, hold_s: float | None) -> None:
+    def __init__(self, port: int, *, hold_s: float | None, standing_from: int = 10_000_000) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         self.socket.setblocking(False)
@@ -38,6 +39,7 @@ class Phone:
         self.via = f"SIP/2.0/UDP {HOST}:{port};branch=z9hG4bK".encode()
         self.hold_s = hold_s
         """None: the other side hangs up."""
+        self.standing_from = standing_from
         self.calls: dict[bytes, FarCall] = {}
         self.due: list[tuple[float, bytes]] = []
 
@@ -69,7 +71,7 @@ class Phone:
         elif data.startswith(b"ACK"):
             if not call.is_acknowledged:
                 call.is_acknowledged, call.acknowledged_at = True, now
-                if self.hold_s is not None:
+                if self.hold_s is not None and int(call.user[-7:]) < self.standing_from:
                     heapq.heappush(self.due, (now + self.hold_s, call_id))
         elif data.startswith((b"BYE", b"CANCEL", b"OPTIONS", b"UPDATE")):
             call.is_over = call.is_over or data.startswith((b"BYE", b"CANCEL"))
@@ -168,7 +170,8 @@ def _seen(phone: Phone) -> list[tuple[str, str, float, float, bool]]:
 
 def main() -> None:
     first = Phone(int(sys.argv[1]), hold_s=None)
-    second = Phone(int(sys.argv[2]), hold_s=float(sys.argv[3]))
+    standing = [int(word) for word in sys.argv[4:5]]
+    second = Phone(int(sys.argv[2]), hold_s=float(sys.argv[3]), standing_from=(*standing, 10_000_000)[0])
     sockets = {first.socket: first, second.socket: second}
     wait_s = 0.1
     while True:

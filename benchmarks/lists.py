@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -18,6 +17,8 @@ from offhook.app.ports import CdrTotals, Listing, Page, RowFilter, TimeRange
 from offhook.stores.sqlite import SqliteStore
 from offhook.stores.sqlite.connections import open_writer
 from offhook.stores.sqlite.lists_by_time import cdr_class
+
+from .report import Row, show
 
 SIZES = (10_000, 1_000_000)
 PAGES = 300
@@ -35,14 +36,6 @@ INSERT INTO cdrs (account_id, id, timestamp, interaction_id, owner_id, class, du
 VALUES (?, ?, ?, ?, ?, ?, 30, 20, ?)
 """
 ADD_HISTORY = "INSERT INTO history (account_id, button_id, timestamp, data) VALUES (?, ?, ?, ?)"
-
-
-class Row(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    p50_ms: float
-    p99_ms: float
 
 
 async def measure(count: int) -> Iterator[Row]:
@@ -83,7 +76,9 @@ async def _rows(store: SqliteStore, count: int):
     ]  # fmt: skip
     for what, runs, read in lists:
         times = sorted([await _timed(read, number) for number in range(runs)])
-        yield Row(what, times[len(times) // 2] * 1e3, times[int(len(times) * 0.99)] * 1e3)
+        middle, last = times[len(times) // 2], times[int(len(times) * 0.99)]
+        yield Row(f"{what}, {count:,} rows: p50", middle * 1e3, "ms")
+        yield Row(f"{what}, {count:,} rows: p99", last * 1e3, "ms")
 
 
 async def _timed(read: Callable[[int], Awaitable[object]], number: int) -> float:
@@ -147,9 +142,7 @@ def _history(count: int) -> Iterator[tuple]:
 
 def main() -> None:
     for count in [int(word) for word in sys.argv[1:]] or SIZES:
-        print(f"{f'among {count:,} rows':58} {'p50':>10} {'p99':>10}")
-        for row in asyncio.run(measure(count)):
-            print(f"{row.what:58} {row.p50_ms:7.2f} ms {row.p99_ms:7.2f} ms")
+        show(asyncio.run(measure(count)))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from .peers.system import PlacingFailed, usage
 HOST = "127.0.0.1"
 FIRST_NUMBER = 1_000_001
 """Dialled numbers count from here; those of the warm-up are higher."""
+STANDING_FROM = 9_000_000
+"""Calls to these numbers stand until the far ends are ended."""
+WARM_UP_FROM = 5_000_000
 SETTLE_S = 1.0
 END_BOUND_S = 60.0
 
@@ -66,7 +69,7 @@ class FarEnds:
         self.plan = Plan(HOST, free_port(), free_port())
         ports = (str(self.plan.first_port), str(self.plan.second_port))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.far_ends", *ports, str(hold_s)],
+            [sys.executable, "-m", "benchmarks.far_ends", *ports, str(hold_s), str(STANDING_FROM)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -89,8 +92,23 @@ async def given_far_ends(hold_s: float) -> AsyncIterator[FarEnds]:
             far_ends._process.wait()
 
 
-async def offer(system: System, load: Load, far_ends: FarEnds) -> Measured:
-    """Offer the calls, wait for their end, and end the far ends."""
+async def warm_up(system: System, calls: int = 40, per_second: float = 40.0) -> None:
+    """Place some calls and wait for their end: imports, first allocations, caches."""
+    for number in range(calls):
+        await system.place(WARM_UP_FROM + number)
+        await asyncio.sleep(1 / per_second)
+    await all_ended(system)
+
+
+async def stand(system: System, calls: int, per_second: float) -> None:
+    """Place calls that stand until the far ends are ended."""
+    for number in range(calls):
+        await system.place(STANDING_FROM + number)
+        await asyncio.sleep(1 / per_second)
+
+
+async def offer(system: System, load: Load, far_ends: FarEnds, *, standing: int = 0) -> Measured:
+    """Offer the calls, wait until no others than the standing ones are left, and end the far ends."""
     before = usage(system.processes)
     asked: dict[str, _Asked] = {}
     began = time.monotonic()
@@ -100,12 +118,12 @@ async def offer(system: System, load: Load, far_ends: FarEnds) -> Measured:
         placing.append(asyncio.create_task(_place(system, FIRST_NUMBER + number, asked)))
     await asyncio.gather(*placing)
     await asyncio.sleep(min(SETTLE_S, load.hold_s / 2))
-    standing = min(load.calls, round(load.hold_s * load.per_second))
+    stand = min(load.calls, round(load.hold_s * load.per_second))
     stood = usage(system.processes)
-    await _all_ended(system)
+    await all_ended(system, but=standing)
     after = usage(system.processes)
     seen = far_ends.end()
-    return _measured(load, asked, seen, standing, (after.cpu_s - before.cpu_s, stood.kib - before.kib))
+    return _measured(load, asked, seen, stand, (after.cpu_s - before.cpu_s, stood.kib - before.kib))
 
 
 async def _place(system: System, number: int, asked: dict[str, _Asked]) -> None:
@@ -114,9 +132,10 @@ async def _place(system: System, number: int, asked: dict[str, _Asked]) -> None:
         asked[await system.place(number)] = _Asked(number, at)
 
 
-async def _all_ended(system: System) -> None:
+async def all_ended(system: System, *, but: int = 0) -> None:
+    """Wait until the calls are over, or the bound is."""
     deadline = time.monotonic() + END_BOUND_S
-    while await system.live() > 0 and time.monotonic() < deadline:
+    while await system.live() > but and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
 
 

@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
@@ -21,20 +20,14 @@ from offhook.engines.embedded.media_library import MediaLibrary
 from offhook.engines.embedded.relay import PreparedMedia, RelaySide
 from offhook.engines.embedded.rtp_io import RtpIoRelay
 
+from .report import Row, show
+
 SESSIONS = 1_000
 CALLS = 100
 SECONDS = 5.0
 PACKET_S = 0.02
 FIRST, SECOND = RelaySide.FIRST, RelaySide.SECOND
 LOOPBACK = "127.0.0.1"
-
-
-class Row(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    value: float
-    unit: str
 
 
 class Meter:
@@ -197,8 +190,7 @@ async def _settled(relay: RtpIoRelay) -> None:
 
 
 def main() -> None:
-    for row in measure():
-        print(f"{row.what:58} {row.value:10.1f} {row.unit}")
+    show(measure())
 
 
 if __name__ == "__main__":

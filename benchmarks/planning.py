@@ -17,6 +17,8 @@ from offhook.directory.keys import document_keys
 from offhook.stores.sqlite import SqliteStore
 from offhook.system import SystemRandom
 
+from .report import Row, show
+
 PLANS = 2_000
 CALLFLOWS = (10, 1_000)
 ACCOUNT_ID = "a" * 32
@@ -95,9 +97,7 @@ async def put(store: Store, kind: str, document_id: str, **data: Any) -> Documen
 
 
 def main() -> None:
-    """Print the table."""
-    for what, cost in asyncio.run(measure()):
-        print(f"{what:45} {cost:9.0f} µs")
+    show(Row(f"plan: {what}", cost, "µs CPU") for what, cost in asyncio.run(measure()))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,12 @@ class Phones:
             if answer is not None:
                 self._send(number, answer)
 
+    def register_missing(self) -> None:
+        """Try again those that had no answer."""
+        for number, phone in enumerate(self.phones):
+            if not phone.is_registered:
+                self._send(number, phone.register())
+
     async def run(self, seconds: float, per_second: float, *, keep_alive: bool) -> None:
         """Let one phone after another register, evenly; keep-alives go half a turn later."""
         started, count = time.monotonic(), len(self.phones)
@@ -171,14 +177,16 @@ async def _measure(node: "_Node", server: subprocess.Popen, devices: int, every_
     phones.start()
     empty = _usage(server.pid)
     await phones.run(devices / FIRST_PER_S, FIRST_PER_S, keep_alive=False)
-    await _until(lambda: all(phone.is_registered for phone in phones.phones), "all phones registered")
+    for _ in range(20):  # a datagram may have been lost; and transactions are forgotten after 32 s
+        await asyncio.sleep(2.0)
+        phones.register_missing()
     first = _usage(server.pid)
     per_second = devices / every_s
     await phones.run(5.0, per_second, keep_alive=True)
     began, quiet, answers = time.monotonic(), _usage(server.pid), phones.answers
     await phones.run(MEASURED_S, per_second, keep_alive=True)
     used, elapsed = _usage(server.pid), time.monotonic() - began
-    await _until(lambda: phones.answers >= answers + 1.45 * MEASURED_S * per_second, "the answers")
+    await _until(lambda: phones.answers >= answers + 1.4 * MEASURED_S * per_second, "the answers")
     phones.stop()
     assert node.registrations() == devices
     cpu_s = used.cpu_s - quiet.cpu_s

@@ -6,7 +6,7 @@ Every message differs, as on the wire. Run: python benchmarks/sip_codec.py
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from time import process_time_ns
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from offhook.sip import (
     DigestServer,
@@ -22,6 +22,8 @@ from offhook.sip import (
     validate_request,
 )
 
+from .report import Row, show
+
 MESSAGES = 1_000
 RUNS = 7
 T = TypeVar("T")
@@ -30,14 +32,6 @@ BODY = (
     "m=audio 54609 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
     "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
 )
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    value: float
-    unit: str
 
 
 def invite(number: int) -> bytes:
@@ -117,8 +111,7 @@ def digest_cost() -> float:
 
 
 def main() -> None:
-    for row in measure():
-        print(f"{row.what:58} {row.value:10.1f} {row.unit}")
+    show(measure())
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """What a two-leg call costs the SIP core alone: CPU time and memory, no sockets, no media.
 
-The peer is another core; only the calls into ours are timed. Run: python benchmarks/sip_core.py
+The peer is another core; only the calls into ours are timed. Run: python -m benchmarks.sip_core
 """
 
 import gc
 import random
 import time
 import tracemalloc
+from collections.abc import Iterator
 
 from offhook.sip.commands import InviteRequest
 from offhook.sip.config import UserAgentConfig
 from offhook.sip.events import DialogEnded, InviteAnswered, InviteEnded, RequestReceived
 from offhook.sip.flows import Flow
 from offhook.sip.user_agent import UserAgentCore
+
+from .report import Row, show
 
 OURS, THEIRS = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 TO_THEM, TO_US = Flow("udp", OURS, THEIRS), Flow("udp", THEIRS, OURS)
@@ -156,13 +159,17 @@ def bytes_per_call(standing: int) -> float:
     return size / standing
 
 
-def main() -> None:
+def measure() -> Iterator[Row]:
     cpu_per_call(200, 0)  # warm up
-    print("two-leg calls through the SIP core (our side alone)")
     for standing in (10, 1_000, 5_000):
-        best = min(cpu_per_call(500, standing) for _ in range(3))
-        print(f"  {standing:6} standing: {best[0]:7.1f} µs CPU per call, {best[1]:.0f} messages")
-    print(f"  memory per standing call: {bytes_per_call(1_000):.0f} bytes")
+        least, messages = min(cpu_per_call(500, standing) for _ in range(3))
+        what = f"SIP core alone, two-leg call of {messages:.0f} messages, {standing:,} standing"
+        yield Row(what, least, "µs CPU")
+    yield Row("SIP core alone, memory per standing call", bytes_per_call(1_000), "bytes")
+
+
+def main() -> None:
+    show(measure())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,20 +15,14 @@ from offhook.app.ports import Document, DocumentKey, Page, TimeRange
 from offhook.calls.model import CallPlan, EndpointKind, EndpointPlan, PartyPlan, RingStep, Side
 from offhook.stores.sqlite import SqliteStore
 
+from .report import Row, show
+
 CALLS = 4_000
 LANES = 64
 APPENDS = 8
 DOCUMENTS = 2_000
 READS = 20_000
 ACCOUNT = "a" * 32
-
-
-class Row(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    value: float
-    unit: str
 
 
 async def measure() -> list[Row]:
@@ -170,8 +163,7 @@ def _device(number: int) -> Document:
 
 
 def main() -> None:
-    for row in asyncio.run(measure()):
-        print(f"{row.what:58} {row.value:10.1f} {row.unit}")
+    show(asyncio.run(measure()))
 
 
 if __name__ == "__main__":
