@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Self
 
 import msgspec
@@ -223,10 +224,16 @@ class DigestServer:
             self._forgotten_until = max(self._forgotten_until, _stamped(oldest))
 
 
+@lru_cache(maxsize=16)
+def _parsed(value: str) -> Credentials:
+    """Return the credentials of a line; a request is asked for them two or three times."""
+    return Credentials.parse(value)
+
+
 def _find_credentials(authorization: Iterable[str], realm: str) -> dict[str, str] | None:
     for value in authorization:
         try:
-            credentials = Credentials.parse(value)
+            credentials = _parsed(value)
         except RemoteMalformed:
             continue
         if credentials.scheme == "digest" and credentials.params.get("realm") == realm:

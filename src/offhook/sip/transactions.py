@@ -226,6 +226,10 @@ class ServerTransaction(Transaction):
         config = self.layer.config
         self.start_timer(Input.UNANSWERED, config.unanswered if self.is_invite else config.give_up, now)
 
+    def forget_request(self) -> None:
+        """Give up the request: once answered it is not needed, and 4 KB would stay for 32 s."""
+        del self.request
+
     def send_response(self, status: int, data: bytes, now: float) -> None:
         """Send it, unless a final answer was sent before (a race that is nobody's fault)."""
         if status < 200:

@@ -166,7 +166,9 @@ class RegistrationService:
             self._stored.save([_stored(binding) for binding in refreshed.values()])
 
     def _respond(self, transaction: ServerTransaction, status: int, *headers: tuple[str, str]) -> None:
-        self._core.respond(transaction, status, headers=headers, now=self._clock.monotonic())
+        if not transaction.is_answered:
+            self._core.respond(transaction, status, headers=headers, now=self._clock.monotonic())
+            transaction.forget_request()
 
     # --- bookkeeping --------------------------------------------------------------------------------
 
