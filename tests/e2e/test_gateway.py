@@ -10,6 +10,7 @@ from .conftest import FarEnd
 from .harness import Account, RtpEndpoint, Sipp
 from .harness.far_ends import ANSWERS, BUSY, OVERLOADED, gateway, proxy
 from .harness.ports import HOST
+from .harness.scenario import receive_invite, refuse, scenario
 
 pytestmark = pytest.mark.needs("sipp")
 
@@ -124,3 +125,43 @@ def test_number_is_sent_with_prefix_and_capture(far_end: FarEnd, account: Accoun
     [invite] = carrier.received("INVITE")
     user = invite.split()[1].removeprefix("sip:").partition("@")[0]
     assert user in ("775551234567%239", "775551234567#9")
+
+
+def test_a_carrier_that_asks_for_a_pause_is_passed_over(far_end: FarEnd, account: Account) -> None:
+    full = scenario(
+        "is full for a minute",
+        receive_invite(),
+        *refuse(503, "Service Unavailable", headers=("Retry-After: 60 (maintenance)",)),
+    )
+    first, second = far_end(full), far_end(ANSWERS, calls=2)
+    create_carrier(account, first, second)
+    phone = far_end(ANSWERS, calls=2)
+    account.create_extension("1001", account.create_static_phone("phone1001", phone.uri))
+    account.create(
+        "callflows", {"numbers": ["no_match"], "flow": {"module": "resources", "data": {}, "children": {}}}
+    )
+    button = account.create_button("1001")
+    for number in (NUMBER, "+15551234568"):  # a 503 speaks for the server, whatever the number
+        call_id = account.connect(button, number)
+        account.wait_for_time(call_id, "bridged")
+        account.hang_up(call_id)
+        assert account.wait_for_outcome(call_id)["outcome"] == "connected"
+    assert len(first.received("INVITE")) == 1
+    for peer in (first, second, phone):
+        peer.assert_clean()
+
+
+def test_a_cause_in_a_refusal_says_more_than_its_status(far_end: FarEnd, account: Account) -> None:
+    busy = scenario(
+        "says busy in its own way",
+        receive_invite(),
+        *refuse(503, "Sorry", headers=("Reason: Q.850;cause=17",)),
+    )
+    carrier = far_end(busy)
+    create_carrier(account, carrier)
+    phone, button = create_caller(far_end, account)
+    call = account.wait_for_outcome(account.connect(button, NUMBER))
+    assert (call["outcome"], call["hangup_cause"], call["sip_code"]) == ("busy", "USER_BUSY", 503)
+    assert 'Reason: Q.850;cause=17;text="USER_BUSY", SIP;cause=486' in phone.wait_received("BYE")
+    carrier.assert_clean()
+    phone.assert_clean()

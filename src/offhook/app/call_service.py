@@ -27,6 +27,7 @@ from offhook.calls.events import (
     EndRequested,
     Fact,
     HoldRequested,
+    LegEnded,
     LegEvent,
     LegPickedUp,
     LegsJoined,
@@ -37,7 +38,7 @@ from offhook.calls.events import (
     UnholdRequested,
     encode_fact,
 )
-from offhook.calls.model import By, CallPlan
+from offhook.calls.model import By, CallPlan, EndpointPlan
 from offhook.calls.states import Output
 from offhook.delivery import OutboxRow
 from offhook.kernel import Clock
@@ -99,6 +100,7 @@ class CallService:
         observe_accepted: CallObserver = lambda view: None,
         observe_ended: CallObserver = lambda view: None,
         observe_fact: FactObserver = lambda call, entry, fact: None,
+        observe_refused: Callable[[EndpointPlan, LegEnded], None] = lambda endpoint, event: None,
         channel_events: ChannelEvents | None = None,
         outbox: CallOutbox = NO_OUTBOX,
     ) -> None:
@@ -111,6 +113,7 @@ class CallService:
         self._observe_accepted = observe_accepted
         self._observe_ended = observe_ended
         self._observe_fact = observe_fact
+        self._observe_refused = observe_refused
         self._channel_events = channel_events or ChannelEvents()
         self._outbox = outbox
         self._calls: dict[str, LiveCall] = {}
@@ -326,6 +329,8 @@ class CallService:
         if live is None:
             _log.warning("event of an unknown leg", leg_id=leg_id, reported=type(event).__name__)
             return
+        if isinstance(event, LegEnded) and event.retry_after_s:
+            self._observe_refused(live.call.legs[leg_id].endpoint, event)
         self._feed(live, event)
 
     def _feed(self, live: LiveCall, event: CallInput) -> None:

@@ -20,6 +20,7 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
+from offhook.app.carrier_rests import CarrierRests
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.defence_metrics import DefenceMetrics, Defences
 from offhook.app.documents import DocumentService
@@ -109,6 +110,7 @@ class Node:
         channel_events.want(webhook_rows.is_wanted)
         live_events = _tell_websockets(channel_events, documents)
         metrics = CallMetrics()
+        rests = CarrierRests(clock)
         endpoint, registrations, engine = self._build_engine(store, secret, metrics)
         await registrations.start()
         self._closing.push_async_callback(registrations.stop)
@@ -128,6 +130,7 @@ class Node:
             channel_events=channel_events,
             outbox=webhook_rows,
             observe_fact=lambda call, entry, fact: call_streams.note(call, entry, fact),
+            observe_refused=rests.note,
         )
         call_streams = CallStreams(self.calls, store.journal)
         self._closing.callback(self._timers.stop)
@@ -146,6 +149,7 @@ class Node:
             sip_uri_allow=settings.sip_uri_hosts,
             interaction_of=self.calls.interaction_of,
             max_duration_s=settings.max_duration_s,
+            resting=rests.cause_of,
         )
         auth = Auth(
             store,

@@ -44,6 +44,8 @@ class LegEnded(msgspec.Struct, frozen=True):
     sip_reason: str = ""
     by_peer: bool = False
     """The far end refused or hung up; False: we asked for it, or nobody answered."""
+    retry_after_s: int = 0
+    """A refusal said that trying again before is in vain; 0: it did not."""
 
 
 class LegHolds(msgspec.Struct, frozen=True):

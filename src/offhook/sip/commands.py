@@ -1,5 +1,7 @@
 """What the caller of a user agent core asks for: requests it will send."""
 
+from __future__ import annotations
+
 import msgspec
 
 from .flows import Flow
@@ -58,11 +60,13 @@ class EndReason(msgspec.Struct, frozen=True):
     """`SIP` or `Q.850`."""
     cause: int
     text: str = ""
+    also: EndReason | None = None
+    """The same in the words of another protocol."""
 
     def __str__(self) -> str:
-        """Return the header value: `Q.850;cause=16;text="Normal call clearing"`."""
+        """Return the header value: `Q.850;cause=17;text="USER_BUSY", SIP;cause=486`."""
         value = f"{self.protocol};cause={self.cause}"
-        if not self.text:
-            return value
-        quoted = self.text.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{value};text="{quoted}"'
+        if self.text:
+            quoted = self.text.replace("\\", "\\\\").replace('"', '\\"')
+            value = f'{value};text="{quoted}"'
+        return value if self.also is None else f"{value}, {self.also}"

@@ -57,6 +57,7 @@ class Account:
         self.documents: dict[tuple[str, str, str], Document] = {}
         self.bindings: dict[str, list[PhoneBinding]] = {}
         self.live: dict[str, str] = {}
+        self.resting: dict[tuple[str, str], str] = {}
         self.reads = 0
         self.account = self.add("account", ACCOUNT_ID, realm=REALM, name="Acme", **data)
 
@@ -155,6 +156,7 @@ class Account:
             random=SteadyRandom(),
             sip_uri_allow=sip_uri_allow,
             interaction_of=lambda account_id, call_id: self.live.get(call_id),
+            resting=lambda resource_id, uri: self.resting.get((resource_id, uri), ""),
         )
 
     # --- what is asked ------------------------------------------------------------------------------

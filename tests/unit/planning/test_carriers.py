@@ -279,3 +279,21 @@ def test_a_restriction_does_not_bar_numbers_inside_the_account(account: Account)
     account.account.data["call_restriction"] = {"did_us": {"action": "deny"}}
     account.given_callflow(NUMBER, "device", {"id": "dev1"})
     assert tried(account) == ["dev1"]
+
+
+# --- carriers that asked for a pause (Retry-After) ---
+
+
+def test_a_carrier_that_rests_is_passed_over(account: Account) -> None:
+    account.given_carrier("a")
+    account.given_carrier("b")
+    account.resting = {("a", f"sip:{NUMBER.removeprefix('+')}@a.example.net"): "NORMAL_TEMPORARY_FAILURE"}
+    assert [step.endpoints[0].endpoint_id for step in steps(account)] == ["b"]
+    assert "asked for a pause" in account.connect(NUMBER).plan.second.route
+
+
+def test_when_all_rest_the_call_ends_as_theirs_did(account: Account) -> None:
+    account.given_carrier("a")
+    account.resting = {("a", f"sip:{NUMBER.removeprefix('+')}@a.example.net"): "USER_BUSY"}
+    second = account.connect(NUMBER).plan.second
+    assert (second.steps, second.unreachable_cause) == ((), "USER_BUSY")

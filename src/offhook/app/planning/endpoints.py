@@ -149,7 +149,7 @@ def caller_uri(number: str, realm: str) -> str:
 
 def _gateway_endpoints(ring: GatewayRing, view: LegView, *, is_last_way: bool) -> list[EndpointPlan]:
     gateway, resource = ring.gateway, ring.resource.data
-    request_uri = _gateway_uri(ring)
+    request_uri = gateway_uri(ring)
     if not request_uri:
         return []
     identity = ring.caller_edit.apply(_outbound_caller(ring, view))
@@ -188,7 +188,7 @@ def _gateway_endpoints(ring: GatewayRing, view: LegView, *, is_last_way: bool) -
     return [endpoint]
 
 
-def _gateway_uri(ring: GatewayRing) -> str:
+def gateway_uri(ring: GatewayRing) -> str:
     """Return where the INVITE goes: `route` as it is, or the number at the server; empty if it is no URI."""
     gateway = ring.gateway
     route = text_at(gateway, "route")

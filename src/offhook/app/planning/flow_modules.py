@@ -14,12 +14,13 @@ from offhook.kernel import Random
 
 from .carriers import MAX_GATEWAYS, gateways_of, matching_resources
 from .classifiers import EMERGENCY, classify
+from .endpoints import gateway_uri
 from .errors import CallRestricted
 from .flow import Walk
 from .leg_headers import custom_headers
 from .numbers import normalise
 from .profile import Profile, object_at, seconds_at, text_at, texts_at, value_at
-from .rings import Ring, Step
+from .rings import GatewayRing, Ring, Step
 
 Handler = Callable[[Walk, Json], Awaitable[bool]]
 """Adds to the walk; returns whether the branch `_` is to be followed."""
@@ -194,12 +195,25 @@ async def _resources(walk: Walk, data: Json) -> bool:
     walk.say(f"{number} ({classifier}) through {_names(rings) or 'no carrier: none takes this number'}")
     if not rings:
         walk.fail("NO_ROUTE_DESTINATION")
+    if classifier != EMERGENCY:
+        rings = _awake(walk, rings)
     for ring in rings:
         edited = msgspec.structs.replace(
             ring, caller_edit=walk.caller_edit, headers=custom_headers(data, direction="out")
         )
         walk.add([edited], timeout_s=seconds_at(data, "timeout"), hunt=f"carriers {number}")
     return True
+
+
+def _awake(walk: Walk, rings: list[GatewayRing]) -> list[GatewayRing]:
+    """Leave out carriers that asked to be left alone; with none left the call ends as their last one did."""
+    causes = [walk.router.resting(ring.resource.id, gateway_uri(ring)) for ring in rings]
+    resting = [ring for ring, cause in zip(rings, causes, strict=True) if cause]
+    if resting:
+        walk.say(f"{_names(resting)} left out: asked for a pause (Retry-After)")
+    if rings and len(resting) == len(rings):
+        walk.fail(causes[-1])
+    return [ring for ring, cause in zip(rings, causes, strict=True) if not cause]
 
 
 def _own_flags(payer: Profile) -> tuple[str, ...]:

@@ -35,10 +35,13 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     interaction_of: Callable[[str, str], str | None] = lambda account_id, call_id: None
     """(account id, call id of a call or leg) → interaction id of the live call, or None."""
 
+    resting: Callable[[str, str], str] = lambda resource_id, request_uri: ""
+    """(resource id, Request-URI) → hangup cause of a carrier that rests; empty: it does not."""
+
     def router(self, account: Document, *, for_visitor: bool) -> Router:
         """Return what routes numbers in an account, for one plan."""
         phones = Phones(AccountDirectory(self.documents, account), self.registrations)
-        return Router(phones, self.random, for_visitor=for_visitor)
+        return Router(phones, self.random, for_visitor=for_visitor, resting=self.resting)
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

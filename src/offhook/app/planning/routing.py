@@ -1,5 +1,6 @@
 """From a number dialled in the account to things to ring: exact number, pattern, no_match; then the flow."""
 
+from collections.abc import Callable
 from typing import Final
 
 from offhook.app.ports import Document
@@ -25,7 +26,13 @@ class Router:
     """Routes numbers inside one account."""
 
     def __init__(
-        self, phones: Phones, random: Random, *, for_visitor: bool, dialling: Dialling = OVER_HTTP
+        self,
+        phones: Phones,
+        random: Random,
+        *,
+        for_visitor: bool,
+        dialling: Dialling = OVER_HTTP,
+        resting: Callable[[str, str], str] = lambda resource_id, request_uri: "",
     ) -> None:
         self.phones = phones
         self.directory: AccountDirectory = phones.directory
@@ -34,6 +41,8 @@ class Router:
         """The request was anonymous: it never reaches an emergency number."""
         self.dialling = dialling
         """Who dials, if it is somebody on the line."""
+        self.resting = resting
+        """(resource id, Request-URI) → hangup cause of a carrier that wants to be left alone, or empty."""
 
     async def route(
         self,

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 import structlog
 
 from offhook.app.ports import TraceLine
-from offhook.calls import policy
 from offhook.calls.commands import (
     AnswerReferral,
     ConfirmLeg,
@@ -58,10 +57,11 @@ from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .identities import LegIdentities
 from .joins import Joins, note_gone
 from .legs import EngineLeg, Stage
+from .reasons import bye_headers, cause_of_bye, cause_of_refusal, reason_of, retry_after_of
 from .recovery import LostLeg, Recovery
 from .referrals import Referrals
 from .relay import MediaError, RelayFull, RelaySide
-from .requests import bye_headers, cause_of_bye, invite_request, reason_of
+from .requests import invite_request
 from .resolver import Resolver, Unresolvable
 from .sessions import Sessions
 from .surplus import SurplusAnswers, to_journal
@@ -427,7 +427,8 @@ class EmbeddedEngine:
 
     def _on_invite_ended(self, leg: EngineLeg, event: InviteEnded) -> None:
         if event.cause is EndCause.REJECTED:
-            cause = leg.end_cause or policy.cause_of_sip(event.status)
+            cause = leg.end_cause or cause_of_refusal(event)
+            leg.retry_after_s = retry_after_of(event.response)
             self._finish(leg, cause, event.status, event.reason, by_peer=True)
         elif event.cause is EndCause.CANCELED:
             self._finish(leg, leg.end_cause, event.status, event.reason, by_peer=False)
@@ -487,7 +488,7 @@ class EmbeddedEngine:
         if not media.legs:
             self._calls.pop(leg.command.call_id, None)
             media.close()
-        self.report_later(LegEnded(leg.leg_id, cause, code, reason, by_peer))
+        self.report_later(LegEnded(leg.leg_id, cause, code, reason, by_peer, leg.retry_after_s))
 
     def _on_media_lost(self, session_id: str) -> None:
         """The relay died under a call: its legs are ended, and the outcome says that it was us."""

@@ -59,6 +59,7 @@ class EngineLeg:
         "offer",
         "referral",
         "remote_offer",
+        "retry_after_s",
         "side",
         "stage",
         "waits_for_ack",
@@ -95,6 +96,8 @@ class EngineLeg:
         self.end_cause = ""
         """Set when we end it: the cause to report in place of the peer's."""
         self.end_code = 0
+        self.retry_after_s = 0
+        """What a refusal said of trying again."""
         self.remote_offer = b""
         """SDP of a 200 to an INVITE without offer, until it is answered."""
 

@@ -30,7 +30,8 @@ from offhook.sip.received_invites import ReceivedInvite
 from offhook.sip.records import DialogRecord, InviteRecord
 
 from .identities import LegIdentities
-from .requests import bye_headers, invite_request, reason_of, refusal_headers
+from .reasons import bye_headers, reason_of
+from .requests import invite_request, refusal_headers
 from .resolver import Unresolvable
 from .transports import SipEndpoint
 

@@ -20,7 +20,7 @@ from offhook.sip.events import SurplusAnswered
 from offhook.sip.records import DialogRecord
 from offhook.sip.user_agent import UserAgentCore
 
-from .requests import bye_headers, reason_of
+from .reasons import bye_headers, reason_of
 
 _log = structlog.get_logger("offhook.engine")
 
