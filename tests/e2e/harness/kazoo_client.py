@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,8 +38,8 @@ class Answer:
 class KazooClient:
     """HTTP with KAZOO's envelope and token. Safe to use from several threads after login."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = host, port
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self.host, self.port, self._tls = host, port, tls
         self.token = ""
         self.account_id = ""
 
@@ -66,13 +67,18 @@ class KazooClient:
         if self.token and not anonymous:
             sent["x-auth-token"] = self.token
         target = path + (f"?{urlencode(query)}" if query else "")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+        connection = self._connection()
         try:
             connection.request(method, target, body, {**sent, **(headers or {})})
             response = connection.getresponse()
             return _parse(response.status, response.read(), dict(response.getheaders()))
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT_S, context=self._tls)
 
     def create_account(self, name: str, realm: str) -> "Account":
         """Create a child account."""

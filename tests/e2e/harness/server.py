@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from .certificates import Certificate
 from .ports import HOST, free_block, free_port, give_back
 from .waiting import wait_for
 
@@ -30,8 +32,23 @@ _ERROR: Final = re.compile(
 class Server:
     """A server on free ports with an empty data folder. `stop` says whether it ended well."""
 
-    def __init__(self, folder: Path, *, media_ports: int = MEDIA_PORTS, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        media_ports: int = MEDIA_PORTS,
+        certificate: Certificate | None = None,
+        **settings: str,
+    ) -> None:
+        """With a certificate the API, and SIP over websockets, is served over TLS."""
         self.host = HOST
+        self.tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            settings |= {
+                "OFFHOOK_HTTP_TLS_CERT": str(certificate.certificate),
+                "OFFHOOK_HTTP_TLS_KEY": str(certificate.key),
+            }
+            self.tls = ssl.create_default_context(cafile=str(certificate.certificate))
         self.http_port = free_port()
         self.sip_port = free_port()
         self.sip_tls_port = free_port()
@@ -137,7 +154,8 @@ class Server:
     def is_ready(self) -> bool:
         """Tell whether it takes requests."""
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/readyz", timeout=1) as answer:
+            url = f"{'https' if self.tls else 'http'}://{HOST}:{self.http_port}/readyz"
+            with urllib.request.urlopen(url, timeout=1, context=self.tls) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False

@@ -17,7 +17,7 @@ from offhook.app.sip_credentials import SipCredentials, SipIdentity
 from offhook.kernel import Clock, Random
 from offhook.sip.commands import HeaderLines
 from offhook.sip.digest import DigestServer, Verdict, hash_credentials
-from offhook.sip.flows import Flow
+from offhook.sip.flows import WEBSOCKETS, Flow
 from offhook.sip.message import Request
 
 from .password_guard import DELAY_MAX_S, PasswordGuard
@@ -83,7 +83,7 @@ class SipLogins:
             now_s=self._clock.epoch(),
             salt=self._random.hex(NONCE_SALT_HEX),
             stale=asking.credentials.lower() in request.headers.by_key(),
-            algorithms=self._algorithms_for(request),
+            algorithms=self._algorithms_for(request, source),
         )
         return tuple([(asking.challenge, value) for value in values])
 
@@ -143,13 +143,17 @@ class SipLogins:
             handle.cancel()
         self._waiting.clear()
 
-    def _algorithms_for(self, request: Request) -> tuple[str, ...]:
+    def _algorithms_for(self, request: Request, source: Flow) -> tuple[str, ...]:
+        """Return what to offer. Some give up when any other algorithm is offered beside MD5.
+
+        Seen: baresip 1.0; JsSIP 3.13, which looks at the last challenge only, and other phones in browsers.
+        """
         user_agent = request.headers.get("User-Agent") or ""
-        return ("MD5",) if _is_old_baresip(user_agent) else self._algorithms
+        is_limited = source.transport in WEBSOCKETS or _is_old_baresip(user_agent)
+        return ("MD5",) if is_limited and "MD5" in self._algorithms else self._algorithms
 
 
 _is_old_baresip: Final = re.compile(r"baresip v[01]\.").match
-"""Such a phone gives up when any other algorithm is offered beside MD5 (seen: baresip 1.0)."""
 
 
 def _ha1(identity: SipIdentity | None, user: str, algorithm: str, realm: str) -> str | None:
