@@ -1,7 +1,7 @@
 """Today's figures beside the last committed ones, and charts of them.
 
-Machines differ, and one is not always equally fast: each run also times a fixed piece of Python, and costs are
-compared in units of that.
+Machines differ, and one is not always equally fast: each run also times a fixed piece of Python, and costs
+are compared in units of that.
 """
 
 import importlib.util

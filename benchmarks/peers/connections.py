@@ -39,15 +39,20 @@ class HttpConnections:
         self, method: str, path: str, headers: str = "", body: bytes = b""
     ) -> tuple[int, bytes]:
         """Return the status and the body of the answer."""
-        reader, writer = await self._take()
         length = f"Content-Length: {len(body)}\r\n" if body or method != "GET" else ""
-        writer.write(
-            f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{headers}{length}\r\n".encode() + body
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        answer = await _body(reader, head.lower())
-        self._idle.put_nowait((reader, writer))
-        return int(head.split(" ", 2)[1]), answer
+        data = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{headers}{length}\r\n".encode() + body
+        while True:
+            reader, writer = await self._take()
+            writer.write(data)
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            except (asyncio.IncompleteReadError, ConnectionError):  # it was idle for too long
+                self._open -= 1
+                writer.close()
+                continue
+            answer = await _body(reader, head.lower())
+            self._idle.put_nowait((reader, writer))
+            return int(head.split(" ", 2)[1]), answer
 
     def close(self) -> None:
         """Close all of them."""
