@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from .client_request import STATUS_OF_CAUSE
 from .commands import HeaderLines
+from .config import RECONNECT_PAUSES
 from .core_state import with_content
 from .credentials import Answered, credentials_in
 from .dialogs import Dialog, DialogState
@@ -30,8 +31,8 @@ GLARE_OTHER_S: Final = (0.0, 2.0)
 class ClientReinvite:
     """The handle of reinvite(). `context` is free for the caller. One of its two events comes, once."""
 
-    __slots__ = ("_answered", "_body", "_glares", "_headers", "_is_done", "_is_refresh", "_sent", "_side",
-                 "context", "cseq", "dialog", "is_waiting", "transaction")  # fmt: skip
+    __slots__ = ("_answered", "_body", "_glares", "_headers", "_is_done", "_is_refresh", "_lost", "_sent",
+                 "_side", "context", "cseq", "dialog", "is_waiting", "transaction")  # fmt: skip
 
     transaction: ClientTransaction
     _sent: Request
@@ -53,8 +54,10 @@ class ClientReinvite:
         self._is_refresh = is_refresh
         self._answered: Answered = ()
         self._glares = 0
+        self._lost = 0
+        """Connections that were lost under it."""
         self.is_waiting = False
-        """A glare is being sat out: meanwhile the peer's re-INVITE is welcome."""
+        """A glare or a lost connection is being sat out: meanwhile the peer's re-INVITE is welcome."""
         self.dialog = dialog
         self.cseq = 0
         self.context: object = None
@@ -97,8 +100,10 @@ class ClientReinvite:
                 self._side.bye(self.dialog, now)
 
     def on_failure(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
-        """Silence counts as 408, which ends the dialog (12.2.1.2)."""
+        """Silence counts as 408, which ends the dialog (12.2.1.2); a lost connection is replaced."""
         if self._is_done:
+            return
+        if cause is EndCause.TRANSPORT and self._reconnects(now):
             return
         self.give_up(STATUS_OF_CAUSE[cause], "", now)
         self._side.bye(self.dialog, now)
@@ -173,10 +178,22 @@ class ClientReinvite:
         self.is_waiting = True
         core = self._side.core
         start, width = GLARE_OWNER_S if self.dialog.is_caller else GLARE_OTHER_S
-        core.wheel.start(now + start + width * core.random.uniform(), self._start_after_glare)
+        core.wheel.start(now + start + width * core.random.uniform(), self._start_after_pause)
         return True
 
-    def _start_after_glare(self, now: float) -> None:
+    def _reconnects(self, now: float) -> bool:
+        """Try again over a new connection, at once or after a pause; False after the last of them."""
+        if self._lost >= len(RECONNECT_PAUSES) or self.dialog.state is not DialogState.CONFIRMED:
+            return False
+        core = self._side.core
+        pause = RECONNECT_PAUSES[self._lost] * core.config.t1
+        self._lost += 1
+        self.is_waiting = True
+        self.dialog.leave_connection()
+        core.wheel.start(now + pause, self._start_after_pause)
+        return True
+
+    def _start_after_pause(self, now: float) -> None:
         self.is_waiting = False
         if self._is_done or self.dialog.state is not DialogState.CONFIRMED:
             return

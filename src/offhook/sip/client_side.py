@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from .client_acks import ClientAcks
 from .client_invite import ClientInvite
 from .client_reinvite import ClientReinvite
 from .client_request import ClientRequest
@@ -22,10 +23,11 @@ from .session_timer import GONE, follow_response
 class ClientSide:
     """Sends requests and follows them to their end."""
 
-    __slots__ = ("_strays", "core")
+    __slots__ = ("_strays", "acks", "core")
 
     def __init__(self, core: CoreState) -> None:
         self.core = core
+        self.acks = ClientAcks(core)
         self._strays: dict[str, ClientInvite] = {}
 
     def invite(self, request: InviteRequest, now: float) -> ClientInvite:
@@ -171,6 +173,7 @@ class ClientSide:
         )
         dialog.local_session = body or dialog.local_session
         dialog.ack = self.core.layer.send_without_transaction(ack, dialog.next_hop(), branch=branch)
+        self.acks.sent(dialog, now)
         dialog.authorization = ()
         dialog.needs_ack = False
 
@@ -236,6 +239,7 @@ class ClientSide:
     ) -> None:
         """The connection of a BYE is lost: send it over a new one, at once or after a pause."""
         pause = RECONNECT_PAUSES[dialog.lost_byes] * self.core.config.t1
+        dialog.lost_byes += 1
         dialog.leave_connection()
 
         def send(now: float) -> None:

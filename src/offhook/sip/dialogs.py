@@ -238,7 +238,6 @@ class Dialog:
 
     def leave_connection(self) -> None:
         """Turn from a connection that is lost to a new one, to the peer's Contact."""
-        self.lost_byes += 1
         self.flow = self.flow.without_connection()
         self.same_flow = False
         self._next_hop = None

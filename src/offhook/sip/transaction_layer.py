@@ -194,7 +194,7 @@ class TransactionLayer:
             del self._clients[transaction.key]
         if not transaction.flow.is_reliable:
             return
-        connection = _connection(transaction.flow)
+        connection = connection_of(transaction.flow)
         users = self._by_connection.get(connection, set())
         users.discard(transaction)
         if not users:
@@ -203,11 +203,11 @@ class TransactionLayer:
     def _add_client(self, transaction: ClientTransaction) -> None:
         self._clients[transaction.key] = transaction
         if transaction.flow.is_reliable:
-            self._by_connection.setdefault(_connection(transaction.flow), set()).add(transaction)
+            self._by_connection.setdefault(connection_of(transaction.flow), set()).add(transaction)
 
     def flow_failed(self, flow: Flow, now: float) -> None:
         """Tell the transactions that send over a connection that it is lost or cannot be opened."""
-        for transaction in list(self._by_connection.get(_connection(flow), ())):
+        for transaction in list(self._by_connection.get(connection_of(flow), ())):
             if transaction.state is not State.TERMINATED:
                 transaction.apply(Input.TRANSPORT_ERROR, None, now)
 
@@ -219,7 +219,8 @@ def input_of(status: int) -> Input:
     return Input.SUCCESS if status < 300 else Input.FAILURE
 
 
-def _connection(flow: Flow) -> Key:
+def connection_of(flow: Flow) -> Key:
+    """Return what the flows over one connection have in common."""
     return (flow.transport, flow.remote, flow.id, flow.tls)
 
 

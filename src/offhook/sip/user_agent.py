@@ -94,6 +94,7 @@ class UserAgentCore:
     def flow_failed(self, flow: Flow, now: float) -> None:
         """A connection is lost, or could not be opened: what waits on it fails, or goes over UDP."""
         self._state.layer.flow_failed(flow, now)
+        self._client.acks.flow_failed(flow, now)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""

@@ -697,6 +697,60 @@ def test_a_dialog_that_ends_while_our_reinvite_waits_fails_it(wire: Wire) -> Non
     assert_clean(wire)
 
 
+def given_tcp_dialog(wire: Wire):  # type: ignore[no-untyped-def]
+    """Return a dialog over TCP; its connections are named by their remote address alone."""
+    wire.flow = Flow("tcp", US, THEM)
+    return given_dialog(wire, flow=wire.flow)
+
+
+def test_an_ack_that_may_be_lost_with_its_connection_is_sent_over_a_new_one(wire: Wire) -> None:
+    dialog = given_tcp_dialog(wire)
+    for number in range(1, 6):
+        wire.core.flow_failed(Flow("tcp", US, THEM), wire.now)
+        wire.wait(4.5)
+        assert len(wire.requests("ACK")) == 1 + number
+    wire.core.flow_failed(Flow("tcp", US, THEM), wire.now)
+    wire.wait(10)
+    assert len(wire.requests("ACK")) == 6, "five new connections are enough"
+    assert len({ack.via.branch for ack in wire.requests("ACK")}) == 1
+    wire.core.bye(dialog, wire.now)
+    wire.settle()
+    wire.answer(wire.last("BYE"), 200)
+    assert_clean(wire)
+
+
+def test_an_old_ack_is_not_sent_again(wire: Wire) -> None:
+    given_tcp_dialog(wire)
+    wire.wait(33)
+    wire.core.flow_failed(Flow("tcp", US, THEM), wire.now)
+    wire.wait(10)
+    assert len(wire.requests("ACK")) == 1
+
+
+def test_a_reinvite_that_loses_its_connection_is_sent_over_a_new_one(wire: Wire) -> None:
+    dialog = given_tcp_dialog(wire)
+    wire.wait(33)
+    wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
+    wire.settle()
+    wire.core.flow_failed(Flow("tcp", US, THEM), wire.now)
+    wire.wait(0.1)
+    assert [request.cseq.number for request in wire.requests("INVITE")] == [1, 2, 3]
+    wire.answer(wire.last("INVITE"), 200)
+    wire.one(ReinviteAnswered)
+
+
+def test_a_reinvite_that_finds_no_connection_ends_the_dialog(wire: Wire) -> None:
+    dialog = given_tcp_dialog(wire)
+    wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
+    wire.settle()
+    for _ in range(6):
+        wire.core.flow_failed(Flow("tcp", US, THEM), wire.now)
+        wire.wait(4.5)
+    assert wire.one(ReinviteFailed).status == 503
+    assert len(wire.requests("INVITE")) == 7
+    assert wire.requests("BYE")
+
+
 def test_glare_on_our_side_refuses_theirs(wire: Wire) -> None:
     dialog = given_dialog(wire)
     wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
