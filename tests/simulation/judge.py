@@ -131,7 +131,8 @@ def _check_ending(
     _must(len(bridges) <= 1, "joined twice")
     if bridges:
         _check_bridge(bridges[0], record, joined)
-        allowed = (Outcome.CONNECTED, Outcome.PLATFORM_ERROR) if record.crashed_at else (Outcome.CONNECTED,)
+        died = record.crashed_at or record.was_stopped  # before it could tell
+        allowed = (Outcome.CONNECTED, Outcome.PLATFORM_ERROR) if died else (Outcome.CONNECTED,)
         _must(outcome in allowed, f"{outcome}, although they were joined")
     else:
         _must(outcome is not Outcome.CONNECTED, "connected, although they were not joined")

@@ -12,12 +12,12 @@ from offhook.calls.bounds import state_bounds_s
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.identities import LegIdentities
-from offhook.engines.embedded.inbound import InboundRequests
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
 from offhook.engines.embedded.udp_sockets import UdpSocket
 from offhook.sip.config import UserAgentConfig
+from offhook.sip.events import SipEvent
 from offhook.sip.user_agent import UserAgentCore
 
 from .network import NODE, Network, NodeSocket
@@ -48,6 +48,13 @@ class VirtualEndpoint(SipEndpoint):
     def connection_count(self) -> int:
         """TCP connections that are being opened."""
         return len(self._tcp._opening)
+
+
+class NoInbound:
+    """No far end calls or registers here."""
+
+    def take(self, event: SipEvent) -> None:
+        """Leave it."""
 
 
 class NodeProcess:
@@ -83,7 +90,7 @@ class NodeProcess:
         self.engine = EmbeddedEngine(
             endpoint=self.endpoint,
             media=CallMediaFactory(relay, SilentLibrary()),
-            inbound=InboundRequests(self.core, None, clock),  # type: ignore[arg-type]
+            inbound=NoInbound(),
             resolver=Resolver(),
             trace=SipTrace(),
             clock=clock,
