@@ -24,6 +24,7 @@ from offhook.app.carrier_rests import CarrierRests
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.defence_metrics import DefenceMetrics, Defences
 from offhook.app.documents import DocumentService
+from offhook.app.inbound_calls import InboundCalls
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
 from offhook.app.metrics import CallMetrics
@@ -35,12 +36,14 @@ from offhook.app.ports import Engine
 from offhook.app.recovery import PasswordRecovery, RecoverySettings
 from offhook.app.sip_credentials import SipCredentials
 from offhook.app.timers import LoopTimers
+from offhook.app.trunks import Trunks
 from offhook.app.webhook_dispatcher import WebhookDispatcher
 from offhook.app.webhook_lanes import LaneSender
 from offhook.app.webhook_service import WebhookService
 from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.inbound import InboundRequests
+from offhook.engines.embedded.inbound_invites import InboundInvites
 from offhook.engines.embedded.logins import SipLogins
 from offhook.engines.embedded.media_library import is_known
 from offhook.engines.embedded.notices import Notices
@@ -111,6 +114,9 @@ class Node:
         live_events = _tell_websockets(channel_events, documents)
         metrics = CallMetrics()
         rests = CarrierRests(clock)
+        self._trunks = Trunks(store.documents)
+        documents.observe(self._trunks.observe)
+        await self._trunks.load()
         endpoint, registrations, engine = self._build_engine(store, secret, metrics)
         await registrations.start()
         self._closing.push_async_callback(registrations.stop)
@@ -151,6 +157,8 @@ class Node:
             max_duration_s=settings.max_duration_s,
             resting=rests.cause_of,
         )
+        self._invites.calls = InboundCalls(self.calls, planning, clock=clock)
+        self._closing.push_async_callback(self._invites.stop)
         auth = Auth(
             store,
             clock=clock,
@@ -307,8 +315,11 @@ class Node:
             limits=settings.limits,
         )
         DefenceMetrics(defences).register(metrics.registry)
-        registrations.flush = endpoint.flush
-        engine = parts.engine(endpoint, InboundRequests(parts.core, registrations, clock), secret)
+        invites = self._invites = InboundInvites(parts.core, logins, self._trunks, clock)
+        gate.is_trunk = self._trunks.is_trunk
+        registrations.flush = invites.flush = endpoint.flush
+        inbound = InboundRequests(parts.core, registrations, invites, clock)
+        engine = parts.engine(endpoint, inbound, secret)
         return endpoint, registrations, engine if settings.workers == 1 else self._build_pool(engine, secret)
 
     def _build_pool(self, engine: EmbeddedEngine, secret: str) -> WorkerPool:

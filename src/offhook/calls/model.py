@@ -127,6 +127,16 @@ class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Tell whether this leg came in."""
         return bool(self.received)
 
+    @property
+    def direction(self) -> str:
+        """`inbound` or `outbound`, as a switch sees it."""
+        return "inbound" if self.received else "outbound"
+
+    @property
+    def own_uri(self) -> str:
+        """The address of record of whoever is at the other end of this leg."""
+        return self.from_uri if self.received else self.to_uri
+
 
 class RingStep(msgspec.Struct, frozen=True, kw_only=True):
     """Endpoints rung together; the next step is tried when all of them failed or time is up."""

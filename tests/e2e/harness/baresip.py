@@ -36,6 +36,7 @@ class Baresip:
         transport: str = "udp",
     ) -> None:
         self.port = free_port()
+        self._realm = realm
         self._control_port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,6 +88,10 @@ class Baresip:
             self._process.kill()
             self._process.wait(STOP_S)
 
+    def dial(self, number: str) -> None:
+        """Dial a number of its own realm."""
+        self.command("dial", f"sip:{number}@{self._realm}")
+
     def hang_up(self) -> None:
         """Press the red button."""
         self.command("hangup")
@@ -117,9 +122,9 @@ class Baresip:
         answer = self.command("listcalls")
         return not answer or ("(no active calls)" not in answer and "Active calls (0)" not in answer)
 
-    def command(self, command: str) -> str:
+    def command(self, command: str, params: str = "") -> str:
         """Give a command of the menu module; return what it says."""
-        order = json.dumps({"command": command, "token": "test"}).encode()
+        order = json.dumps({"command": command, "params": params, "token": "test"}).encode()
         with socket.create_connection((HOST, self._control_port), timeout=3) as connection:
             connection.sendall(b"%d:%s," % (len(order), order))
             while True:

@@ -44,11 +44,11 @@ def free_block(size: int, *, within: range | None = None) -> int:
     raise RuntimeError(f"no {size} free ports in a row in {within}")
 
 
-def _is_free(port: int) -> bool:
+def _is_free(port: int, host: str = HOST) -> bool:
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(socket.AF_INET, kind) as probe:
             try:
-                probe.bind((HOST, port))
+                probe.bind((host, port))
             except OSError:
                 return False
     return True
@@ -59,6 +59,6 @@ def give_back(block: range) -> None:
     _given.difference_update(block)
 
 
-def is_listening(port: int) -> bool:
+def is_listening(port: int, host: str = HOST) -> bool:
     """Tell whether some process has the port, for UDP or TCP."""
-    return not _is_free(port)
+    return not _is_free(port, host)

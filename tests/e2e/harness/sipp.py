@@ -38,14 +38,22 @@ class Sipp:
         media: RtpEndpoint | None = None,
         calling: str = "",
         is_forgetful: bool = False,
+        host: str = HOST,
+        login: tuple[str, str] = ("", ""),
     ) -> None:
-        """is_forgetful: it takes what comes after the end of a call for a new one; else it says nothing."""
+        """is_forgetful: it takes what comes after the end of a call for a new one; else it says nothing.
+
+        calling is the address it calls, if it does; host is its own; login what it answers challenges with.
+        """
         self.scenario = scenario
+        self.host = host
         self.port = free_port()
         self.uri = f"sip:far@{HOST}:{self.port}" + (";transport=tcp" if transport == "tcp" else "")
         self._media = media
         self._folder = folder
         self._command = self._build_command(calls, transport, lost_percent, calling)
+        if login[0]:
+            self._command += ["-au", login[0], "-ap", login[1]]
         if is_forgetful:
             self._command += ["-deadcall_wait", "0"]
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,7 +74,7 @@ class Sipp:
                 self._command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         wait_for(
-            lambda: is_listening(self.port) or self._exit_code() is not None,
+            lambda: is_listening(self.port, self.host) or self._exit_code() is not None,
             timeout_s=5,
             what=f"sipp '{self.scenario.name}' to listen",
         )
@@ -158,9 +166,9 @@ class Sipp:
         own_media = free_rtp_port()
         audio = self._media.port if self._media else own_media
         command = ["sipp", *([calling] if calling else [])]
-        command += ["-sf", str(self.scenario.write(self._folder)), "-i", HOST, "-p", str(self.port)]
+        command += ["-sf", str(self.scenario.write(self._folder)), "-i", self.host, "-p", str(self.port)]
         command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-m", str(calls), "-nostdin"]
-        command += ["-mi", HOST, "-mp", str(own_media), "-key", "audio_port", str(audio)]
+        command += ["-mi", self.host, "-mp", str(own_media), "-key", "audio_port", str(audio)]
         command += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
         if lost_percent:
             command += ["-lost", str(lost_percent)]

@@ -14,6 +14,8 @@ import structlog
 
 from offhook.app.ports import TraceLine
 from offhook.calls.commands import (
+    AlertLeg,
+    AnswerLeg,
     AnswerReferral,
     ConfirmLeg,
     DialLeg,
@@ -25,6 +27,7 @@ from offhook.calls.commands import (
     JoinLegs,
     PassEarlyMedia,
     PlayToLeg,
+    TakeLeg,
     TellReferrer,
     UnholdLeg,
 )
@@ -34,6 +37,7 @@ from offhook.kernel import Clock, Random
 from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
 from offhook.sip.events import (
     AckReceived,
+    Cancelled,
     DialogEnded,
     DialogEndReason,
     EndCause,
@@ -54,6 +58,7 @@ from offhook.sip.message import Response
 from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
+from .callers import Callers
 from .identities import LegIdentities
 from .joins import Joins, note_gone
 from .legs import EngineLeg, Stage
@@ -130,6 +135,7 @@ class EmbeddedEngine:
             "REFER": self._referrals.take,
         }
         self._surplus = SurplusAnswers(self, self._core, clock)
+        self._callers = Callers(self, endpoint, clock, identities, trace)
         self._recovery = Recovery(self, endpoint, clock, identities, self._flow_to)
 
     # --- the port -----------------------------------------------------------------------------------
@@ -177,6 +183,10 @@ class EmbeddedEngine:
             self._surplus.hang_up(command)
             self._endpoint.flush()
             return
+        if isinstance(command, TakeLeg):
+            self._callers.take(command)
+            self._endpoint.flush()
+            return
         leg = self._legs.get(
             command.first_leg_id if isinstance(command, JoinLegs | PassEarlyMedia) else command.leg_id
         )
@@ -185,10 +195,16 @@ class EmbeddedEngine:
         if isinstance(command, ConfirmLeg):
             self._confirm(leg)
         elif isinstance(command, HangUpLeg):
+            if leg.caller is not None:
+                leg.caller.refusal = command.sip_code
             self.end_leg(leg, command.hangup_cause)
+        elif isinstance(command, AlertLeg):
+            self._callers.alert(leg)
+        elif isinstance(command, AnswerLeg):
+            self._callers.answer(leg, self._legs.get(command.peer_leg_id))
         elif isinstance(command, PlayToLeg):
             self._trace.remark(leg.leg_id, f"plays {command.media or 'ringback'}", self._clock.epoch())
-            self.run(leg.media.play(leg.side, command.media), f"play {leg.leg_id}")
+            self._once_it_hears(leg, partial(self._play, leg, command.media))
         elif isinstance(command, HoldLeg):
             self._trace.remark(leg.leg_id, f"is on hold: {command.media or 'music'}", self._clock.epoch())
             self.run(leg.media.hold(leg.side, command.media), f"hold {leg.leg_id}")
@@ -201,10 +217,20 @@ class EmbeddedEngine:
             self._referrals.tell(leg, command)
         elif isinstance(command, PassEarlyMedia):
             self._trace.remark(leg.leg_id, "hears the other party's early media", self._clock.epoch())
-            leg.media.pass_early_media()
+            self._once_it_hears(leg, leg.media.pass_early_media)
         elif isinstance(command, JoinLegs):
             self._joins.join(leg, self._legs.get(command.second_leg_id))
         self._endpoint.flush()
+
+    def _once_it_hears(self, leg: EngineLeg, action: Callable[[], None]) -> None:
+        """Do it, but give a caller that is not answered a session first."""
+        if leg.stage is Stage.CALLING:
+            self._callers.open_early(leg, action)
+        else:
+            action()
+
+    def _play(self, leg: EngineLeg, media: str) -> None:
+        self.run(leg.media.play(leg.side, media), f"play {leg.leg_id}")
 
     def can_hold(self, leg_id: str) -> bool:
         """Tell whether the leg's media passes through the relay."""
@@ -222,14 +248,19 @@ class EmbeddedEngine:
     # --- dialling -----------------------------------------------------------------------------------
 
     def _dial(self, command: DialLeg) -> None:
+        leg = self.add_leg(command, self._side_of(command))
+        self._trace.follow(leg.leg_id)
+        self.run(self._send_invite(leg), f"dial {leg.leg_id}")
+
+    def add_leg(self, command: DialLeg, side: RelaySide) -> EngineLeg:
+        """Open a leg, and the media of its call with the first."""
         media = self._calls.get(command.call_id)
         if media is None:
             media = self._calls[command.call_id] = self._media.open(self._random.hex(24), command.media)
-        leg = EngineLeg(command, media, self._side_of(command))
+        leg = EngineLeg(command, media, side)
         media.legs.add(leg.leg_id)
         self._legs[leg.leg_id] = leg
-        self._trace.follow(leg.leg_id)
-        self.run(self._send_invite(leg), f"dial {leg.leg_id}")
+        return leg
 
     def _side_of(self, command: DialLeg) -> RelaySide:
         """Return which side of the relay a leg is on: opposite the one that waits for it."""
@@ -267,15 +298,15 @@ class EmbeddedEngine:
                 leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
         except (Unresolvable, RemoteMalformed) as error:
             _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))
-            return self._finish(leg, "DESTINATION_OUT_OF_ORDER", 0, str(error), by_peer=False)
+            return self.finish(leg, "DESTINATION_OUT_OF_ORDER", 0, str(error), by_peer=False)
         except MediaIncompatible as error:
-            return self._finish(leg, "INCOMPATIBLE_DESTINATION", 0, str(error), by_peer=False)
+            return self.finish(leg, "INCOMPATIBLE_DESTINATION", 0, str(error), by_peer=False)
         except MediaError as error:
             _log.error("no media for a leg", leg_id=leg.leg_id, reason=str(error))
             cause = "SWITCH_CONGESTION" if isinstance(error, RelayFull) else PLATFORM_CAUSE
-            return self._finish(leg, cause, 0, str(error), by_peer=False)
+            return self.finish(leg, cause, 0, str(error), by_peer=False)
         if leg.stage is not Stage.PREPARING:
-            return self._finish(leg, leg.end_cause, 0, "", by_peer=False)
+            return self.finish(leg, leg.end_cause, 0, "", by_peer=False)
         try:
             offer = leg.offer.to_bytes() if leg.offer else b""
             request = invite_request(endpoint, self._identities.of(leg.leg_id), flow, offer)
@@ -283,7 +314,7 @@ class EmbeddedEngine:
         except SipError as error:
             _log.error("an INVITE cannot be sent", leg_id=leg.leg_id, reason=str(error))
             cause = "SWITCH_CONGESTION" if isinstance(error, LocalOverload) else PLATFORM_CAUSE
-            return self._finish(leg, cause, 0, str(error), by_peer=False)
+            return self.finish(leg, cause, 0, str(error), by_peer=False)
         leg.invite.context = leg
         leg.stage = Stage.INVITING
         self._endpoint.flush()
@@ -332,7 +363,10 @@ class EmbeddedEngine:
         ):
             self._in_dialog[event.request.method](event)
         elif isinstance(event, AckReceived):
-            self._sessions.on_ack(event)
+            if not self._callers.on_ack(event):
+                self._sessions.on_ack(event)
+        elif isinstance(event, Cancelled) and self._callers.on_cancelled(event):
+            pass
         elif isinstance(event, UpdateAnswered):
             self._sessions.on_updated(event)
         elif isinstance(event, SessionRefreshed):
@@ -429,13 +463,13 @@ class EmbeddedEngine:
         if event.cause is EndCause.REJECTED:
             cause = leg.end_cause or cause_of_refusal(event)
             leg.retry_after_s = retry_after_of(event.response)
-            self._finish(leg, cause, event.status, event.reason, by_peer=True)
+            self.finish(leg, cause, event.status, event.reason, by_peer=True)
         elif event.cause is EndCause.CANCELED:
-            self._finish(leg, leg.end_cause, event.status, event.reason, by_peer=False)
+            self.finish(leg, leg.end_cause, event.status, event.reason, by_peer=False)
         elif event.cause is EndCause.TIMEOUT:
-            self._finish(leg, leg.end_cause or "RECOVERY_ON_TIMER_EXPIRE", 408, event.reason, by_peer=False)
+            self.finish(leg, leg.end_cause or "RECOVERY_ON_TIMER_EXPIRE", 408, event.reason, by_peer=False)
         else:
-            self._finish(leg, leg.end_cause or "DESTINATION_OUT_OF_ORDER", 0, event.reason, by_peer=False)
+            self.finish(leg, leg.end_cause or "DESTINATION_OUT_OF_ORDER", 0, event.reason, by_peer=False)
 
     def _on_dialog_ended(self, event: DialogEnded) -> None:
         self._surplus.on_dialog_ended(event.dialog)
@@ -447,10 +481,11 @@ class EmbeddedEngine:
         has_left = leg.has_left or (event.reason is DialogEndReason.GONE and not leg.end_cause)
         if event.by_peer or has_left:
             cause = cause_of_bye(event) if not leg.end_cause else leg.end_cause
-            self._finish(leg, cause, 200, "", by_peer=True)
+            self.finish(leg, cause, 200, "", by_peer=True)
             return
-        own = "RECOVERY_ON_TIMER_EXPIRE" if event.reason is DialogEndReason.EXPIRED else "NORMAL_CLEARING"
-        self._finish(leg, leg.end_cause or own, leg.end_code or 200, "", by_peer=False)
+        is_silent = event.reason in (DialogEndReason.EXPIRED, DialogEndReason.NO_ACK)
+        own = "RECOVERY_ON_TIMER_EXPIRE" if is_silent else "NORMAL_CLEARING"
+        self.finish(leg, leg.end_cause or own, leg.end_code or 200, "", by_peer=False)
 
     # --- ending -------------------------------------------------------------------------------------
 
@@ -464,6 +499,10 @@ class EmbeddedEngine:
         if stage is Stage.INVITING:
             assert leg.invite is not None
             self._core.cancel(leg.invite, now, reason_of(cause))
+        elif stage is Stage.CALLING:
+            self._callers.refuse(leg)
+        elif stage is Stage.ANSWERING:
+            self._send_bye(leg)  # as soon as the ACK is here (RFC 3261 15)
         elif stage in (Stage.ANSWERED, Stage.ANSWERED_LATE):
             if stage is Stage.ANSWERED_LATE:
                 leg.ack_body = leg.media.hold_answer(leg.remote_offer)
@@ -476,7 +515,7 @@ class EmbeddedEngine:
         self._send_ack(leg)
         self._core.bye(leg.dialog, self._clock.monotonic(), bye_headers(leg.end_cause))
 
-    def _finish(self, leg: EngineLeg, cause: str, code: int, reason: str, *, by_peer: bool) -> None:
+    def finish(self, leg: EngineLeg, cause: str, code: int, reason: str, *, by_peer: bool) -> None:
         """Report the end of a leg, once; close the media of a call with its last leg."""
         if self._legs.pop(leg.leg_id, None) is None:
             return

@@ -1,18 +1,26 @@
-"""What comes to the SIP port without a call of ours: registrations, probes, and calls we do not take."""
+"""What comes to the SIP port without a call of ours: registrations, probes, callers."""
 
 from offhook.kernel import Clock
 from offhook.sip.events import RequestReceived, SipEvent
 from offhook.sip.user_agent import UserAgentCore
 
+from .inbound_invites import InboundInvites
 from .registrations import RegistrationService
 
 
 class InboundRequests:
     """Answers requests outside the dialogs of the engine's legs."""
 
-    def __init__(self, core: UserAgentCore, registrations: RegistrationService, clock: Clock) -> None:
+    def __init__(
+        self,
+        core: UserAgentCore,
+        registrations: RegistrationService,
+        invites: InboundInvites,
+        clock: Clock,
+    ) -> None:
         self._core = core
         self._registrations = registrations
+        self._invites = invites
         self._clock = clock
 
     def take(self, event: SipEvent) -> None:
@@ -25,9 +33,6 @@ class InboundRequests:
         elif method == "OPTIONS":
             self._core.respond(event.transaction, 200, now=self._clock.monotonic())
         elif method == "INVITE" and event.dialog is None:
-            # Calls are placed over HTTP. Nobody dials out through this port, hence no toll fraud.
-            self._core.respond(
-                event.transaction, 403, "Calls are placed over HTTP", now=self._clock.monotonic()
-            )
+            self._invites.take(event)
         else:
             self._core.respond(event.transaction, 405, now=self._clock.monotonic())
