@@ -297,3 +297,78 @@ def test_when_all_rest_the_call_ends_as_theirs_did(account: Account) -> None:
     account.resting = {("a", f"sip:{NUMBER.removeprefix('+')}@a.example.net"): "USER_BUSY"}
     second = account.connect(NUMBER).plan.second
     assert (second.steps, second.unreachable_cause) == ((), "USER_BUSY")
+
+
+# --- who calls, and who forwarded ---
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        ({}, ["P-Asserted-Identity"]),
+        ({"identity_header": "asserted"}, ["P-Asserted-Identity"]),
+        ({"identity_header": "remote_party"}, ["Remote-Party-ID"]),
+        ({"identity_header": "both"}, ["P-Asserted-Identity", "Remote-Party-ID"]),
+        ({"identity_header": "none"}, []),
+    ],
+)
+def test_a_gateway_says_how_it_is_told_who_calls(
+    account: Account, form: dict[str, Any], names: list[str]
+) -> None:
+    account.given_carrier("carrier", gateways=[{"server": "gw.example.net"} | form])
+    told = [name for name, _ in leg(account).headers if name in ("P-Asserted-Identity", "Remote-Party-ID")]
+    assert told == names
+
+
+@pytest.mark.parametrize(
+    ("privacy", "told"), [("none", "off"), ("full", "full"), ("name", "name"), ("number", "uri")]
+)
+def test_remote_party_says_what_is_to_be_hidden(account: Account, privacy: str, told: str) -> None:
+    account.account.data["caller_id_options"] = {"outbound_privacy": privacy}
+    account.given_carrier(
+        "carrier", gateways=[{"server": "gw.example.net", "identity_header": "remote_party"}]
+    )
+    value = header(leg(account), "Remote-Party-ID")
+    assert value == f'"1001" <sip:1001@{REALM}>;party=calling;screen=yes;privacy={told}'
+
+
+def test_the_asserted_caller_id_is_what_a_carrier_is_told(account: Account) -> None:
+    account.account.data["caller_id"] = {"asserted": {"number": "+14158860000", "realm": "trunk.example"}}
+    account.given_carrier("carrier")
+    assert header(leg(account), "P-Asserted-Identity") == '"1001" <sip:+14158860000@trunk.example>'
+
+
+def test_a_forwarded_call_says_who_forwarded_it(account: Account) -> None:
+    account.given_carrier("carrier")
+    forward = {"number": NUMBER, "enabled": True}
+    account.given_extension("1002", "desk", call_forward=forward)
+    account.account.data["caller_id"] = {"external": {"number": "+14158860000"}}
+    endpoint = leg(account, "1002")
+    assert header(endpoint, "Diversion") == f"<sip:+14158860000@{REALM}>;reason=unconditional;counter=1"
+    assert header(endpoint, "History-Info") == (
+        f"<sip:+14158860000@{REALM}>;index=1, <{endpoint.request_uri};cause=302>;index=1.1;mp=1"
+    )
+
+
+def test_every_forward_is_named_the_last_first(account: Account) -> None:
+    account.given_carrier("carrier")
+    account.given_extension("1002", "one", call_forward={"number": "1003", "enabled": True})
+    account.given_extension(
+        "1003", "two", registered=False, call_forward={"number": NUMBER, "failover": True}
+    )
+    endpoint = leg(account, "1002")
+    assert header(endpoint, "Diversion") == (
+        f"<sip:1003@{REALM}>;reason=unavailable;counter=1, <sip:1002@{REALM}>;reason=unconditional;counter=1"
+    )
+    assert header(endpoint, "History-Info").startswith(
+        f"<sip:1002@{REALM}>;index=1, <sip:1003@{REALM};cause=302>;index=1.1;mp=1, "
+    )
+
+
+def test_nobody_hides_from_an_emergency_call(account: Account) -> None:
+    account.account.data["caller_id_options"] = {"outbound_privacy": "full"}
+    account.account.data["caller_id"] = {"emergency": {"number": "+14158860000"}}
+    account.given_carrier("carrier", emergency=True, rules=["^911$"])
+    endpoint = leg(account, "911")
+    assert endpoint.from_uri == f"sip:+14158860000@{REALM}"
+    assert "Privacy" not in dict(endpoint.headers)

@@ -13,10 +13,11 @@ from .classifiers import EMERGENCY
 from .leg_headers import (
     ANONYMOUS,
     ANONYMOUS_URI,
-    asserted_identity,
     custom_headers,
     device_headers,
+    diversion_headers,
     hide_caller,
+    identity_headers,
     merge_headers,
 )
 from .numbers import NUMBER_FORMATS, uri_user
@@ -93,7 +94,9 @@ def _device_endpoint(
         callee_id_number=view.callee.number,
         route_set=((_proxy_route(proxy),) if proxy else ()) + path,
         flow_id=binding.flow_id if binding is not None else "",
-        headers=merge_headers(headers, view.headers),
+        headers=merge_headers(
+            headers, diversion_headers(ring.caller_edit.diverted, request_uri), view.headers
+        ),
         codecs=texts_at(data, "media.audio.codecs"),
         delay_s=ring.delay_s,
         timeout_s=ring.timeout_s,
@@ -153,10 +156,13 @@ def _gateway_endpoints(ring: GatewayRing, view: LegView, *, is_last_way: bool) -
     if not request_uri:
         return []
     identity = ring.caller_edit.apply(_outbound_caller(ring, view))
-    shown, privacy = hide_caller(identity, ring.payer.outbound_privacy)
+    wish = "" if ring.caller_kind == EMERGENCY else ring.payer.outbound_privacy
+    shown, privacy = hide_caller(identity, wish)
     grace_s = 0.0 if is_last_way else seconds_at(resource, "grace_period") or DEFAULT_GRACE_PERIOD_S
     headers = merge_headers(
-        (asserted_identity(identity, view.realm), *privacy),
+        _asserted(ring, identity, view, privacy=wish),
+        privacy,
+        diversion_headers(ring.caller_edit.diverted, request_uri),
         custom_headers(resource, direction="out"),
         custom_headers(gateway, direction="out"),
         ring.headers,
@@ -186,6 +192,14 @@ def _gateway_endpoints(ring: GatewayRing, view: LegView, *, is_last_way: bool) -
         hold_media=ring.payer.hold_media,
     )
     return [endpoint]
+
+
+def _asserted(ring: GatewayRing, identity: CallerId, view: LegView, *, privacy: str) -> Headers:
+    """Return who calls, as the carrier is told: the payer's `caller_id.asserted`, or who is shown."""
+    own = ring.payer.caller_id("asserted")
+    caller = CallerId(own.name or identity.name, own.number) if own.number else identity
+    realm = (own.number and ring.payer.asserted_realm) or view.realm
+    return identity_headers(caller, realm, form=text_at(ring.gateway, "identity_header"), privacy=privacy)
 
 
 def gateway_uri(ring: GatewayRing) -> str:
@@ -253,7 +267,9 @@ def _uri_endpoint(ring: UriRing, view: LegView) -> EndpointPlan:
         caller_id_number=shown.number,
         callee_id_name=view.callee.name,
         callee_id_number=view.callee.number,
-        headers=merge_headers(privacy, ring.headers, view.headers),
+        headers=merge_headers(
+            privacy, diversion_headers(ring.caller_edit.diverted, str(ring.uri)), ring.headers, view.headers
+        ),
         delay_s=ring.delay_s,
         timeout_s=ring.timeout_s,
     )

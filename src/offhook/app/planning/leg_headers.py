@@ -1,13 +1,14 @@
 """Header fields of the INVITE of a leg: identity, auto-answer, ringtone, privacy, and the custom ones."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from offhook.app.ports import Json
 
 from .numbers import has_controls, uri_user
 from .profile import CallerId, object_at, text_at
-from .rings import DeviceRing, Headers
+from .rings import DeviceRing, Diverted, Headers
 
 PRESENCE_HEADER: Final = "X-KAZOO-Presence-ID"
 """Tells a phone or proxy under which identity the leg is seen by BLF lamps."""
@@ -16,6 +17,10 @@ AUTO_ANSWER_ALERT: Final = "intercom"
 ANONYMOUS: Final = CallerId("Anonymous", "anonymous")
 ANONYMOUS_URI: Final = "sip:anonymous@anonymous.invalid"
 """RFC 3323 section 4.1.1.3."""
+
+_REMOTE_PARTY_PRIVACY: Final = {"full": "full", "name": "name", "number": "uri"}
+_HISTORY_CAUSE: Final = {"unconditional": 302, "unavailable": 503}
+"""RFC 4458: the cause parameter of who was called because of it."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,128}")
 _OWN: Final = frozenset(
@@ -85,9 +90,39 @@ def _ringtone(ring: DeviceRing, *, is_internal: bool) -> str:
     return value if isinstance(value, str) else ""
 
 
-def asserted_identity(caller: CallerId, realm: str) -> tuple[str, str]:
-    """Return P-Asserted-Identity (RFC 3325): who calls, for a trunk that is trusted to keep it."""
-    return "P-Asserted-Identity", f"{_quoted(caller.name)}<sip:{uri_user(caller.number)}@{realm}>"
+def identity_headers(caller: CallerId, realm: str, *, form: str, privacy: str) -> Headers:
+    """Return who calls, for a trunk that is trusted to keep it to itself.
+
+    form is the gateway's `identity_header`: `asserted` (RFC 3325, also if it says nothing), `remote_party`
+    (its forerunner, which some trunks still want), `both` or `none`.
+    """
+    who = f"{_quoted(caller.name)}<sip:{uri_user(caller.number)}@{realm}>"
+    fields: Headers = ()
+    if form in ("", "asserted", "both"):
+        fields += (("P-Asserted-Identity", who),)
+    if form in ("remote_party", "both"):
+        hidden = _REMOTE_PARTY_PRIVACY.get(privacy, "off")
+        fields += (("Remote-Party-ID", f"{who};party=calling;screen=yes;privacy={hidden}"),)
+    return fields
+
+
+def diversion_headers(diverted: Sequence[Diverted], target: str) -> Headers:
+    """Return who forwarded the call: Diversion, the last first (RFC 5806), and History-Info (RFC 7044).
+
+    target is the Request-URI it goes to now.
+    """
+    if not diverted:
+        return ()
+    uris = [f"sip:{uri_user(one.number)}@{one.realm}" for one in diverted]
+    diversion = ", ".join(
+        f"<{uri}>;reason={one.reason};counter=1"
+        for uri, one in zip(reversed(uris), reversed(diverted), strict=True)
+    )
+    history, index = [f"<{uris[0]}>;index=1"], "1"
+    for uri, one in zip((*uris[1:], target.partition(";")[0]), diverted, strict=True):
+        came_from, index = index, f"{index}.1"
+        history.append(f"<{uri};cause={_HISTORY_CAUSE[one.reason]}>;index={index};mp={came_from}")
+    return (("Diversion", diversion), ("History-Info", ", ".join(history)))
 
 
 def _quoted(name: str) -> str:

@@ -132,6 +132,12 @@ class Profile:
         )
 
     @property
+    def asserted_realm(self) -> str:
+        """Domain of the configured asserted identity, or empty."""
+        realm = self.setting("caller_id.asserted.realm")
+        return realm if isinstance(realm, str) else ""
+
+    @property
     def full_name(self) -> str:
         """`first last` of the owner, or empty."""
         if self.user is None:

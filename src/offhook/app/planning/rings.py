@@ -32,13 +32,24 @@ class Binding(Protocol):
         ...
 
 
+class Diverted(msgspec.Struct, frozen=True):
+    """Somebody who was called and has forwarded the call."""
+
+    number: str
+    realm: str
+    reason: str
+    """As in Diversion (RFC 5806): `unconditional`, `unavailable`."""
+
+
 class CallerEdit(msgspec.Struct, frozen=True):
-    """What set_cid and prepend_cid made of the caller id on the way through a callflow."""
+    """What became of the caller id on the way through callflows: set_cid, prepend_cid, forwards."""
 
     name: str = ""
     number: str = ""
     name_prefix: str = ""
     number_prefix: str = ""
+    diverted: tuple[Diverted, ...] = ()
+    """Who forwarded the call, the first of them first."""
 
     def apply(self, caller: CallerId) -> CallerId:
         """Return the caller id as it is to be shown."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from offhook.app.ports import Document
 from offhook.kernel import Random
 
@@ -15,7 +17,7 @@ from .numbers import apply_dial_plan, is_reconcilable, normalise
 from .patterns import captures_group, first_capture
 from .phones import Phones
 from .profile import CallForward, Profile, text_at, texts_at
-from .rings import CallerEdit, Route
+from .rings import CallerEdit, Diverted, Route
 
 NO_MATCH: Final = "no_match"
 MAX_FORWARDS: Final = 3
@@ -107,17 +109,26 @@ class Router:
     async def route_forward(self, walk: Walk, forward: CallForward, forwarder: Profile) -> Route:
         """Return how the number is reached that a device is forwarded to; who forwards pays."""
         number = normalise(apply_dial_plan(forward.number.strip(), forwarder.merged("dial_plan")))
+        edit = walk.caller_edit if forward.keep_caller_id else _own_caller(forwarder, number)
+        diverted = _diverted(walk, forward, forwarder, number)
         try:
             return await self.route(
                 number,
                 payer=forwarder,
                 caller_number=walk.caller_number,
-                caller_edit=walk.caller_edit if forward.keep_caller_id else _own_caller(forwarder, number),
+                caller_edit=msgspec.structs.replace(edit, diverted=(*walk.caller_edit.diverted, diverted)),
                 forwards_left=walk.forwards_left - 1,
             )
         except CallRestricted as refusal:
             walk.fail("OUTGOING_CALL_BARRED")
             return Route(number=number, cause="OUTGOING_CALL_BARRED", words=str(refusal))
+
+
+def _diverted(walk: Walk, forward: CallForward, forwarder: Profile, number: str) -> Diverted:
+    """Return who forwards: outside the account by its outside number, if it has one."""
+    outside = forwarder.caller_id("external").number if is_reconcilable(number) else ""
+    reason = "unconditional" if forward.enabled else "unavailable"
+    return Diverted(outside or walk.number, forwarder.realm, reason)
 
 
 def _own_caller(forwarder: Profile, number: str) -> CallerEdit:

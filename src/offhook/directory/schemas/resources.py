@@ -42,6 +42,13 @@ GATEWAY: Final = mapping(
         "force_port": boolean("Calls from it must come from this port", default=False),
         "format_from_uri": boolean("From is rewritten for this gateway"),
         "from_uri_realm": text("Domain in From", longest=253, pattern=shared.REALM),
+        "identity_header": choice(
+            "Header that tells the carrier who calls: P-Asserted-Identity, Remote-Party-ID, both or none",
+            "asserted",
+            "remote_party",
+            "both",
+            "none",
+        ),
         "invite_parameters": mapping(
             "Parameters of the Request-URI",
             {

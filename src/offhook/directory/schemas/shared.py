@@ -36,10 +36,11 @@ def ring_time(description: str, *, least: int = 1, default: Any = None) -> Schem
     return integer(description, least=least, most=RING_MAX_S, default=default)
 
 
-def _party(whose: str) -> Schema:
+def _party(whose: str, **more: Schema) -> Schema:
     fields = {
         "name": text(f"Name shown for {whose}", longest=35),
         "number": text(f"Number shown for {whose}", longest=35),
+        **more,
     }
     return mapping(f"Caller id for {whose}", fields)
 
@@ -50,7 +51,7 @@ def caller_id() -> Schema:
         "internal": _party("calls inside the account"),
         "external": _party("calls to the public network"),
         "emergency": _party("emergency calls"),
-        "asserted": _party("P-Asserted-Identity"),
+        "asserted": _party("P-Asserted-Identity", realm=text("Domain in it", longest=253, pattern=REALM)),
     }
     return mapping("Caller ids by kind of call", fields)
 
