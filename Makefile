@@ -6,14 +6,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check simulate bench format lock clean
+.PHONY: help demo test check simulate bench bench-peers format lock clean
 
 help:
 	@echo "make demo    put two soft phones on a call and watch it happen"
 	@echo "make test    run the whole test suite"
 	@echo "make check   format, lint, types, layers and fast tests, under a minute"
 	@echo "make simulate  a million simulated calls, with crashes and bad networks (CALLS=…, FIRST=…: other seeds)"
-	@echo "make bench   measure; prints a table"
+	@echo "make bench   measure; prints a table, fails if a call has become dearer"
+	@echo "make bench-peers  fetch Asterisk into a folder, to be measured beside"
 	@echo "make format  rewrite the sources in house format"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
 
@@ -40,6 +41,11 @@ simulate: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
+
+# Asterisk to measure against and to test with, from a folder; nothing is installed but mmdebstrap.
+bench-peers:
+	@command -v mmdebstrap >/dev/null || { echo "install mmdebstrap (a Debian package) first"; exit 1; }
+	bash tests/peers/fetch-asterisk
 
 format: $(READY)
 	$(BIN)/ruff format .

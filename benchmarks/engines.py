@@ -109,6 +109,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="systems whose name contains this")
     parser.add_argument("--sustained", action="store_true", help="also look for the highest rate of each")
     words = parser.parse_args()
+    if not asterisk.is_here():
+        print("Asterisk is not here; `make bench-peers` puts Debian's into .peers (65 MB, installs nothing)")
     asyncio.run(run(Load(words.calls, words.rate, words.hold), words.runs, words.only))
     if words.sustained:
         for name, build in systems(words.only).items():

@@ -46,6 +46,7 @@ class Offhook:
             "OFFHOOK_MASTER_API_KEY": api_key, "OFFHOOK_MEDIA": self._media,
             "OFFHOOK_MEDIA_PORTS": MEDIA_PORTS, "OFFHOOK_RATE_BUCKET": "0", "OFFHOOK_LOG_LEVEL": "warning",
             "OFFHOOK_WORKERS": str(self._workers), "OFFHOOK_WORKER_SIP_PORT": str(free_port()),
+            "OFFHOOK_DRAIN_S": "0",
         }  # fmt: skip
         self._folder.mkdir(parents=True, exist_ok=True)
         program = Path(sys.executable).with_name("offhook")
