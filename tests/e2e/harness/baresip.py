@@ -34,7 +34,9 @@ class Baresip:
         registrar_port: int,
         tone_hz: float,
         transport: str = "udp",
+        answers: bool = True,
     ) -> None:
+        """answers: it picks up at once; False: it rings."""
         self.port = free_port()
         self._realm = realm
         self._control_port = free_port()
@@ -50,7 +52,7 @@ class Baresip:
             "auth_pass": password,
             "outbound": f'"{registrar}"',
             "regint": 60 if registrar_port else 0,
-            "answermode": "auto",
+            "answermode": "auto" if answers else "manual",
             "audio_codecs": "PCMU/8000/1",
             "audio_source": f"aufile,{tone}",
         }
