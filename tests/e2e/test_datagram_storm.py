@@ -26,6 +26,7 @@ SEED = 1
 LEGS_MAX = 40
 """Of the calls that stand at once."""
 HOLD_MS = 500
+HEARD = 'offhook_sip_total{event="messages_received"}'
 GROWTH_MAX_MIB = 150
 """Of the server's memory: 32 s of transactions, traces, and what the allocator keeps."""
 
@@ -45,7 +46,8 @@ def test_no_call_is_lost_in_a_storm_of_damaged_datagrams(tmp_path: Path, far_end
         account.wait_for_outcome(account.connect(button, "1002"))
 
         live: list[str] = []
-        storm = Storm(node.sip_port, requests_and_answers("acme.test", lambda: live, SEED), seed=SEED)
+        messages = requests_and_answers("acme.test", lambda: live, SEED)
+        storm = Storm(node.sip_port, messages, lambda: metric(node, HEARD), seed=SEED)
         before_mib = memory_mib(node)
         thread = threading.Thread(target=storm.run, args=(DATAGRAMS, PER_SECOND), name="storm")
         thread.start()

@@ -76,13 +76,25 @@ def damaged(message: bytes, rng: random.Random) -> bytes:
 
 
 class Storm:
-    """Sends damaged messages to a SIP port, evenly, from several addresses of the loopback network."""
+    """Sends damaged messages to a SIP port, evenly, from several addresses of the loopback network.
+
+    It waits for a server that is slower, so that the kernel drops little: what is tested is who reads them.
+    """
 
     ADDRESSES: Final = tuple(f"127.0.0.{number}" for number in range(40, 60))
+    AHEAD_MAX: Final = 150
+    """Datagrams that the server has not read yet: fewer than its socket holds."""
+    WAIT_MAX_S: Final = 2.0
+    """Then the missing ones were dropped."""
 
-    def __init__(self, port: int, messages: Iterator[bytes], *, seed: int) -> None:
+    def __init__(
+        self, port: int, messages: Iterator[bytes], heard: Callable[[], float], *, seed: int
+    ) -> None:
+        """heard tells how many messages the server has read so far."""
         self._target = (HOST, port)
         self._messages = messages
+        self._heard = heard
+        self._lost = -heard()
         self._rng = random.Random(seed)
         self.sent = 0
 
@@ -94,6 +106,8 @@ class Storm:
             ahead_s = started + number / per_second - time.monotonic()
             if ahead_s > 0.01:
                 time.sleep(ahead_s)
+            if number % self.AHEAD_MAX == 0:
+                self._wait_for_server()
             data = damaged(next(self._messages), self._rng)
             try:
                 sockets[number % len(sockets)].sendto(data, self._target)
@@ -102,6 +116,13 @@ class Storm:
             self.sent += 1
         for one in sockets:
             one.close()
+
+    def _wait_for_server(self) -> None:
+        began = time.monotonic()
+        while self.sent - self._lost - self._heard() > self.AHEAD_MAX:
+            if time.monotonic() - began > self.WAIT_MAX_S:
+                self._lost = self.sent - self._heard()
+            time.sleep(0.005)
 
     def _open(self, address: str) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
