@@ -53,7 +53,7 @@ class VirtualRelay:
     ) -> None:
         """Nothing is relayed."""
 
-    def play(self, session_id: str, side: RelaySide, media: PreparedMedia) -> None:
+    def play(self, session_id: str, side: RelaySide, media: PreparedMedia, *, is_once: bool = False) -> None:
         """Nothing is played."""
 
     def silence(self, session_id: str, side: RelaySide) -> None:

@@ -10,8 +10,8 @@ def channel_item(view: CallView, leg: Leg, now: float) -> Json:
     """Return a list item. Keys without a value are left out."""
     item = {
         "uuid": leg.leg_id,
-        "other_leg": other_leg(view, leg),
-        "direction": "outbound",
+        "other_leg": other_leg(leg),
+        "direction": leg.endpoint.direction,
         "elapsed_s": _elapsed_s(leg, now),
         "interaction_id": view.plan.interaction_id,
         "is_onhold": leg.is_held,
@@ -25,8 +25,8 @@ def channel_details(view: CallView, leg: Leg, now: float) -> Json:
     endpoint = leg.endpoint
     item = {
         "call_id": leg.leg_id,
-        "call_direction": "outbound",
-        "other_leg_call_id": other_leg(view, leg),
+        "call_direction": endpoint.direction,
+        "other_leg_call_id": other_leg(leg),
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
         "callee_id_name": endpoint.callee_id_name,
@@ -41,12 +41,11 @@ def channel_details(view: CallView, leg: Leg, now: float) -> Json:
     return {name: value for name, value in item.items() if value != ""}
 
 
-def other_leg(view: CallView, leg: Leg) -> str:
+def other_leg(leg: Leg) -> str:
     """Return the leg it is joined to, or an empty string."""
     if leg.state is not LegState.JOINED:
         return ""
-    others = (other for other in view.legs if other.party is not leg.party)
-    return next((other.leg_id for other in others if other.state is LegState.JOINED), "")
+    return leg.joined_to
 
 
 def _common(view: CallView, leg: Leg) -> Json:
@@ -58,9 +57,9 @@ def _common(view: CallView, leg: Leg) -> Json:
         "authorizing_type": plan.authorizing_type,
         "owner_id": endpoint.owner_id,
         "presence_id": endpoint.presence_id,
-        "username": _user_of(endpoint.to_uri) if endpoint.kind is EndpointKind.DEVICE else "",
+        "username": _user_of(endpoint.own_uri) if endpoint.kind is EndpointKind.DEVICE else "",
         "resource_id": endpoint.endpoint_id if endpoint.kind is EndpointKind.GATEWAY else "",
-        "destination": party.number,
+        "destination": leg.number or party.number,
         "timestamp": gregorian_s(leg.created_at),
         "custom_application_vars": plan.custom_application_vars,
         "custom_channel_vars": {"account_id": plan.account_id, "call_id": plan.call_id},

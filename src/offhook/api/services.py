@@ -11,6 +11,7 @@ from offhook.app.auth import Auth
 from offhook.app.call_requests import CallRequests
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
+from offhook.app.call_transfers import CallTransfers
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
@@ -58,6 +59,8 @@ class ApiServices:
     calls: Calls
     call_requests: CallRequests
     """Plans and places connects and quickcalls."""
+    transfers: CallTransfers
+    """Replaces parties of joined calls."""
     call_streams: CallStreams
     call_tokens: CallTokens
     live_events: LiveEvents

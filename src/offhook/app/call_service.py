@@ -14,7 +14,9 @@ import structlog
 
 from offhook.calls import Call, CallState
 from offhook.calls.commands import (
+    AnswerReferral,
     DialLeg,
+    EndLinkedCall,
     EndLostLeg,
     EngineCommand,
     StartTimer,
@@ -22,6 +24,7 @@ from offhook.calls.commands import (
     TakeLeg,
 )
 from offhook.calls.events import (
+    BreakRequested,
     CallEnded,
     CallInput,
     EndRequested,
@@ -30,16 +33,24 @@ from offhook.calls.events import (
     LegEnded,
     LegEvent,
     LegPickedUp,
+    LegReferred,
     LegsJoined,
+    LinkLost,
+    LinkRequested,
+    PlayRequested,
     SurplusAnswered,
     SurplusEnded,
     SurplusNoted,
     TimerFired,
+    TransferBegun,
+    TransferRequested,
+    TransferStored,
     UnholdRequested,
     encode_fact,
 )
-from offhook.calls.model import By, CallPlan, EndpointPlan
+from offhook.calls.model import By, CallPlan, EndpointPlan, Link, Transfer
 from offhook.calls.states import Output
+from offhook.calls.transferring import can_transfer, other_leg_id
 from offhook.delivery import OutboxRow
 from offhook.kernel import Clock
 
@@ -70,6 +81,12 @@ _log = structlog.get_logger("offhook.calls")
 FINISH_RETRY_S: Final = 1.0
 """Pause before a final entry is tried again on a disk that refuses it."""
 
+TRANSFER_STORE_BOUND_S: Final = 2.0
+"""A disk that has not taken a transfer by then refuses it: who talks would wait in silence."""
+
+ACCEPTED: Final = 202
+DECLINED: Final = 603
+
 SHUTDOWN: Final = EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN")
 
 Recorder = Callable[[CallView], tuple[Json | None, Sequence[Json]]]
@@ -77,6 +94,9 @@ Recorder = Callable[[CallView], tuple[Json | None, Sequence[Json]]]
 
 CallObserver = Callable[[CallView], None]
 """Told once when a call was accepted and once when its final entry is stored (metrics)."""
+
+ReferralTaker = Callable[[CallView, LegReferred], None]
+"""Told when a party asks to be replaced; must not block or raise, and answer by `answer_referral`."""
 
 FactObserver = Callable[[Call, JournalEntry, Fact], None]
 """Told of every fact as it goes into the journal, in order, CallEnded last; must not block or raise.
@@ -126,6 +146,8 @@ class CallService:
         self._accepting = 0
         """Calls that wait for the disk before they begin."""
         self._draining = self._stopping = False
+        self.take_referral: ReferralTaker = lambda view, event: self.answer_referral(event.leg_id, DECLINED)
+        """Set once, by whoever plans transfers."""
         self._idle = asyncio.Event()
 
     # --- life of the service ------------------------------------------------------------------------
@@ -257,6 +279,63 @@ class CallService:
         self._feed(live, UnholdRequested(leg_id))
         return True
 
+    def play(self, account_id: str, leg_ids: Sequence[str], media: str) -> bool:
+        """Play something, once, to parties of a joined call; False if one does not talk, or it cannot be."""
+        live = self._joined(account_id, leg_ids[0]) if leg_ids else None
+        if live is None or not all(
+            self._engine.can_hold(leg_id) and not live.call.legs[leg_id].is_held for leg_id in leg_ids
+        ):
+            return False
+        self._feed(live, PlayRequested(tuple(leg_ids), media))
+        return True
+
+    def stop_playing(self, account_id: str, leg_id: str) -> bool:
+        """Stop what is played to the parties of a call; False if nothing is."""
+        live = self._joined(account_id, leg_id)
+        if live is None or not any(leg.is_played_to for leg in live.call.legs.values()):
+            return False
+        self._feed(live, BreakRequested())
+        return True
+
+    def transfer(self, account_id: str, transfer: Transfer) -> bool:
+        """Begin to replace a party; False if it is not joined, or its media cannot be cut."""
+        live = self._joined(account_id, transfer.leaving_leg_id)
+        if live is None or not self._may_transfer(live, transfer.leaving_leg_id):
+            return False
+        self._by_account.add_party(live.call.plan, transfer.target)
+        self._feed(live, TransferRequested(transfer))
+        return True
+
+    def link(self, account_id: str, leaving_leg_id: str, replaced_leg_id: str) -> bool:
+        """Join the far parties of two calls that one phone talks in, and hang up its two legs.
+
+        False if they are not two joined calls of this phone, or their media cannot be cut.
+        """
+        first, second = self._joined(account_id, leaving_leg_id), self._joined(account_id, replaced_leg_id)
+        if first is None or second is None or first is second:
+            return False
+        phones = {
+            live.call.legs[leg_id].endpoint.endpoint_id
+            for live, leg_id in ((first, leaving_leg_id), (second, replaced_leg_id))
+        }
+        if len(phones) > 1 or not (
+            self._may_transfer(first, leaving_leg_id) and self._may_transfer(second, replaced_leg_id)
+        ):
+            return False
+        there = _link(first.call, leaving_leg_id, second.call, replaced_leg_id)
+        back = _link(second.call, replaced_leg_id, first.call, leaving_leg_id)
+        self.answer_referral(leaving_leg_id, ACCEPTED)
+        self._feed(second, LinkRequested(back, is_referrer=False))
+        self._feed(first, LinkRequested(there, is_referrer=True))
+        return True
+
+    def _may_transfer(self, live: LiveCall, leg_id: str) -> bool:
+        return can_transfer(live.call, leg_id) and self._engine.can_hold(leg_id)
+
+    def answer_referral(self, leg_id: str, sip_code: int, sip_reason: str = "") -> None:
+        """Accept or refuse what a phone has asked for by REFER; harmless if it has hung up."""
+        self._engine.perform(AnswerReferral(leg_id, sip_code, sip_reason))
+
     def _joined(self, account_id: str, leg_id: str) -> LiveCall | None:
         live = self._by_leg.get(leg_id)
         if live is None or live.call.plan.account_id != account_id:
@@ -303,15 +382,17 @@ class CallService:
         stored = await self._journal.call(account_id, call_id)
         if stored is None:
             return None
-        traces = [(leg_id, await self._engine.trace(leg_id)) for leg_id in leg_ids(stored.plan)]
-        return timeline_of(stored, await self._journal.entries(call_id), traces)
+        entries = await self._journal.entries(call_id)
+        traces = [(leg_id, await self._engine.trace(leg_id)) for leg_id in leg_ids(stored.plan, entries)]
+        return timeline_of(stored, entries, traces)
 
     async def signalling(self, account_id: str, call_id: str) -> list[TraceLine] | None:
         """Return the messages of all legs that are still remembered, in order."""
         stored = await self._journal.call(account_id, call_id)
         if stored is None:
             return None
-        lines = [line for leg_id in leg_ids(stored.plan) for line in await self._engine.trace(leg_id)]
+        ids = leg_ids(stored.plan, await self._journal.entries(call_id))
+        lines = [line for leg_id in ids for line in await self._engine.trace(leg_id)]
         return sorted(lines, key=lambda line: line.at)
 
     # --- the engine's side --------------------------------------------------------------------------
@@ -328,6 +409,9 @@ class CallService:
         live = self._by_leg.get(leg_id)
         if live is None:
             _log.warning("event of an unknown leg", leg_id=leg_id, reported=type(event).__name__)
+            return
+        if isinstance(event, LegReferred):
+            self.take_referral(live.view(), event)
             return
         if isinstance(event, LegEnded) and event.retry_after_s:
             self._observe_refused(live.call.legs[leg_id].endpoint, event)
@@ -357,6 +441,10 @@ class CallService:
                 self._engine.perform(output)
             elif isinstance(output, CallEnded):
                 self._begin_to_finish(live, output)
+            elif isinstance(output, EndLinkedCall):
+                linked = self._calls.get(output.call_id)
+                if linked is not None:
+                    self._feed(linked, LinkLost(output.hangup_cause))
             else:
                 self._write(live, output, at)
 
@@ -370,12 +458,26 @@ class CallService:
         self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
         if isinstance(fact, LegPickedUp):
             self._answers.confirm(fact.leg_id)
+        elif isinstance(fact, TransferBegun):
+            self._own(self._store_transfer(live), f"store transfer of {live.call_id}")
         self._observe_fact(live.call, entry, fact)
         self._channel_events.publish(events)
         self._outbox.stored(rows)
 
     def _write_now(self, live: LiveCall, fact: Fact) -> None:
         self._write(live, fact, self._now(live))
+
+    async def _store_transfer(self, live: LiveCall) -> None:
+        """Let the target ring when the journal holds it: whoever may ring is ended after a crash."""
+        is_durable = True
+        try:
+            async with asyncio.timeout(TRANSFER_STORE_BOUND_S):
+                await self._journal.durable()
+        except (StorageLost, TimeoutError) as error:
+            _log.warning("a transfer was given up unstored", call_id=live.call_id, reason=repr(error))
+            is_durable = False
+        if self._calls.get(live.call_id) is live:
+            self._feed(live, TransferStored(is_durable))
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)
@@ -467,3 +569,12 @@ class CallService:
         self._carry_out(live, outputs, at)
         known = {output.dialog for output in outputs if isinstance(output, EndLostLeg)}
         self._surplus.take_up([noted for noted in surplus if noted.dialog not in known], live)
+
+
+def _link(call: Call, leaving_leg_id: str, other: Call, other_leaving_leg_id: str) -> Link:
+    return Link(
+        staying_leg_id=other_leg_id(call, leaving_leg_id),
+        leaving_leg_id=leaving_leg_id,
+        other_call_id=other.plan.call_id,
+        other_leg_id=other_leg_id(other, other_leaving_leg_id),
+    )

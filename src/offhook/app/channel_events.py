@@ -25,7 +25,7 @@ from .planning.records import (
     disposition_of,
     ending_keys,
     leg_durations,
-    party_number,
+    leg_number,
     plan_vars_of,
 )
 from .ports import Json
@@ -259,14 +259,15 @@ def _of_leg(call: Call, leg: Leg, milestone: Milestone) -> Json:
     plan, endpoint = call.plan, leg.endpoint
     to = address_of(endpoint.to_uri)
     other = _other_leg(call, leg)
-    is_joined = call.times.bridged > 0 and leg in (call.first, call.second)
+    is_joined = bool(leg.joined_to)
     data: Json = {
+        "call_direction": endpoint.direction,
         "leg_party": str(leg.party),
         "leg_side": str(leg.side),
         "caller_id_name": endpoint.caller_id_name,
         "caller_id_number": endpoint.caller_id_number,
         "callee_id_name": endpoint.callee_id_name,
-        "callee_id_number": endpoint.callee_id_number or party_number(plan, leg.party),
+        "callee_id_number": endpoint.callee_id_number or leg_number(plan, leg),
         "from": address_of(endpoint.from_uri),
         "to": to,
         "request": to,
@@ -280,7 +281,7 @@ def _of_leg(call: Call, leg: Leg, milestone: Milestone) -> Json:
             for name, value in channel_vars_of(plan, leg, other if is_joined else None).items()
             if value
         },
-        "other_leg_call_id": other.leg_id if other is not None else "",
+        "other_leg_call_id": other.leg_id if other is not None else leg.joined_to,
     }
     if milestone.name == BRIDGE and other is not None:
         data |= _joined_with(plan, other)
@@ -290,7 +291,11 @@ def _of_leg(call: Call, leg: Leg, milestone: Milestone) -> Json:
 
 
 def _other_leg(call: Call, leg: Leg) -> Leg | None:
-    """Return the leg it is joined to, or will be if it answers."""
+    """Return the leg it is joined to, was joined to last, or will be if it answers."""
+    if leg.joined_to:
+        return call.legs.get(leg.joined_to)
+    if leg.number:
+        return call.waiting if call.transfer is not None else None
     if leg is call.first or leg is call.second:
         return call.second if leg is call.first else call.first
     return call.first if leg.party is Party.SECOND else None
@@ -298,11 +303,11 @@ def _other_leg(call: Call, leg: Leg) -> Leg | None:
 
 def _joined_with(plan: CallPlan, other: Leg) -> Json:
     return {
-        "original_number": party_number(plan, other.party),
+        "original_number": leg_number(plan, other),
         "other_leg_caller_id_name": other.endpoint.caller_id_name,
         "other_leg_caller_id_number": other.endpoint.caller_id_number,
-        "other_leg_destination_number": party_number(plan, other.party),
-        "other_leg_direction": "outbound",
+        "other_leg_destination_number": leg_number(plan, other),
+        "other_leg_direction": other.endpoint.direction,
     }
 
 

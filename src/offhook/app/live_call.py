@@ -85,6 +85,7 @@ _STATE_WORDS: Final = {
     CallState.RINGING_SECOND: "ringing_second",
     CallState.JOINING: "joining",
     CallState.BRIDGED: "bridged",
+    CallState.TRANSFERRING: "transferring",
     CallState.ENDING: "ending",
     CallState.ENDED: "ended",
 }

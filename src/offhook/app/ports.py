@@ -220,6 +220,14 @@ class Calls(Protocol):
         """Take a party back; return False if it is not on hold."""
         ...
 
+    def play(self, account_id: str, leg_ids: Sequence[str], media: str) -> bool:
+        """Play something, once, to parties of a joined call; False if one does not talk, or it cannot be."""
+        ...
+
+    def stop_playing(self, account_id: str, leg_id: str) -> bool:
+        """Stop what is played to the parties of a call; False if nothing is."""
+        ...
+
     def live(self, account_id: str) -> Sequence[CallView]:
         """Return the live calls of an account, oldest first."""
         ...

@@ -20,6 +20,7 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
+from offhook.app.call_transfers import CallTransfers
 from offhook.app.carrier_rests import CarrierRests
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.defence_metrics import DefenceMetrics, Defences
@@ -177,7 +178,11 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
+        transfers = CallTransfers(self.calls, planning, own_hosts=frozenset((endpoint.address[0].lower(),)))
+        self.calls.take_referral = transfers.take_referral
+        self._closing.push_async_callback(transfers.stop)
         services = ApiServices(
+            transfers=transfers,
             store=store,
             auth=auth,
             documents=documents,

@@ -25,6 +25,7 @@ from typing import Final
 from . import ending, inbound, joined, linking, recovering, ringing, transferring
 from .errors import IllegalTransition
 from .events import (
+    BreakRequested,
     CallInput,
     EndRequested,
     HoldRequested,
@@ -35,6 +36,7 @@ from .events import (
     LegsJoined,
     LinkLost,
     LinkRequested,
+    PlayRequested,
     TimerFired,
     TransferRequested,
     TransferStored,
@@ -195,6 +197,8 @@ TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] 
     (_B, EndRequested): _to(ending.end_on_request, _X),
     (_B, HoldRequested): _to(joined.hold, _B),
     (_B, UnholdRequested): _to(joined.unhold, _B),
+    (_B, PlayRequested): _to(joined.play, _B),
+    (_B, BreakRequested): _to(joined.stop_playing, _B),
     (_B, TransferRequested): _to(transferring.transfer, _B, _T),
     (_B, LinkRequested): _to(linking.link, _B),
     (_B, LinkLost): _to(linking.lose_link, _B, _X),

@@ -155,6 +155,19 @@ class EndLinkedCall(msgspec.Struct, frozen=True):
     hangup_cause: str
 
 
+class PlayOnce(msgspec.Struct, frozen=True):
+    """Play a media to a joined leg, once; meanwhile it does not hear the other. Nothing is reported."""
+
+    leg_id: str
+    media: str
+
+
+class StopPlaying(msgspec.Struct, frozen=True):
+    """Stop that: it hears the other again. Harmless if nothing is played."""
+
+    leg_id: str
+
+
 class PassEarlyMedia(msgspec.Struct, frozen=True):
     """Let the first leg hear the early media of the second, in place of ringback."""
 
@@ -192,6 +205,8 @@ EngineCommand = (
     | AnswerReferral
     | TellReferrer
     | LinkLegs
+    | PlayOnce
+    | StopPlaying
 )
 TimerCommand = StartTimer | StopTimer
 CallCommand = EndLinkedCall

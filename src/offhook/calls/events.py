@@ -117,6 +117,17 @@ class UnholdRequested(msgspec.Struct, frozen=True):
     leg_id: str
 
 
+class PlayRequested(msgspec.Struct, frozen=True):
+    """Somebody wants something played, once, to one or both parties of a joined call."""
+
+    leg_ids: tuple[str, ...]
+    media: str
+
+
+class BreakRequested(msgspec.Struct, frozen=True):
+    """Somebody wants that to stop."""
+
+
 class TransferRequested(msgspec.Struct, frozen=True):
     """Somebody wants a party of a joined call replaced. Ask `transferring.can_transfer` before."""
 
@@ -159,6 +170,8 @@ CallInput = (
     | EndRequested
     | HoldRequested
     | UnholdRequested
+    | PlayRequested
+    | BreakRequested
     | TransferRequested
     | TransferStored
     | LinkRequested
@@ -205,6 +218,13 @@ class LegHeld(msgspec.Struct, frozen=True, tag="leg_held"):
 
     leg_id: str
     is_held: bool
+
+
+class MediaPlayed(msgspec.Struct, frozen=True, tag="media_played"):
+    """Something is played to a joined leg, once."""
+
+    leg_id: str
+    media: str
 
 
 class TransferBegun(msgspec.Struct, frozen=True, tag="transfer_begun"):
@@ -259,6 +279,7 @@ Fact = (
     | LegPickedUp
     | CallBridged
     | LegHeld
+    | MediaPlayed
     | TransferBegun
     | TransferFailed
     | CallLinked

@@ -239,6 +239,8 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """Who wanted it: `api`, or the side that referred."""
     target: PartyPlan
     """Who comes in its place; `side` is that of the party it replaces."""
+    ringback: str = ""
+    """What the one who stays hears meanwhile; empty: as the plan says."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +292,8 @@ class Leg(msgspec.Struct, kw_only=True):
     """It hears music, and the other party nothing."""
     is_holding: bool = False
     """Its phone has put the other party on hold."""
+    is_played_to: bool = False
+    """Something was begun to be played to it, once, and nobody has stopped it."""
     number: str = ""
     """What a transfer reached it by; empty: the number of its party in the plan."""
     joined_to: str = ""

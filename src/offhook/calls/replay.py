@@ -14,6 +14,7 @@ from .events import (
     LegOver,
     LegPickedUp,
     LegRang,
+    MediaPlayed,
     SurplusNoted,
     TransferBegun,
     TransferFailed,
@@ -55,6 +56,8 @@ class Replay:
             return
         elif isinstance(fact, LegHeld):
             leg.is_held = fact.is_held
+        elif isinstance(fact, MediaPlayed):
+            leg.is_played_to = True
         else:
             _note_leg(call, leg, fact, at)
 

@@ -26,8 +26,6 @@ TRANSFERRED: Final = {
 }
 """FreeSWITCH's words for a leg that was replaced."""
 _OK: Final = 200
-_UNAVAILABLE: Final = 480
-_PLATFORM_FAILED: Final = 500
 
 
 def can_transfer(call: Call, leg_id: str) -> bool:
@@ -71,7 +69,9 @@ def _part(call: Call, staying_leg_id: str) -> None:
         if leg.is_held:
             leg.is_held = False
             call.out.append(LegHeld(leg.leg_id, False))
-    call.out.append(HoldLeg(staying_leg_id, call.plan.ringback or DEFAULT_RINGBACK))
+        leg.is_played_to = False
+    ringback = call.transfer.ringback if call.transfer is not None else ""
+    call.out.append(HoldLeg(staying_leg_id, ringback or call.plan.ringback or DEFAULT_RINGBACK))
 
 
 def tell_referrer(call: Call, sip_code: int, sip_reason: str = "") -> None:
@@ -117,7 +117,7 @@ def give_up(call: Call, at: float) -> CallState:
     wanted = call.transfer
     assert wanted is not None
     failed = _ending(call)
-    tell_referrer(call, failed.sip_code or _status_of(failed))
+    tell_referrer(call, policy.refusal_of(failed.hangup_cause, failed.sip_code))
     call.transfer = None
     is_there = call.legs[wanted.leaving_leg_id].state is LegState.JOINED
     call.out.append(
@@ -129,12 +129,6 @@ def give_up(call: Call, at: float) -> CallState:
     if wanted.handover is Handover.REFERRED:
         call.out.append(UnholdLeg(wanted.staying_leg_id))
     return CallState.BRIDGED
-
-
-def _status_of(failed: Ending) -> int:
-    return (
-        _PLATFORM_FAILED if failed.by is By.PLATFORM and failed.hangup_cause == policy.CRASH else _UNAVAILABLE
-    )
 
 
 def _ending(call: Call) -> Ending:

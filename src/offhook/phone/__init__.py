@@ -10,6 +10,7 @@ from .model import (
     Registered,
     RegistrationFailed,
     Ringing,
+    TransferReported,
 )
 from .soft_phone import SoftPhone
 from .terminal import PhoneOptionWrong, resolve_server, run_phone, split_address
@@ -26,6 +27,7 @@ __all__ = [
     "RegistrationFailed",
     "Ringing",
     "SoftPhone",
+    "TransferReported",
     "resolve_server",
     "run_phone",
     "split_address",

@@ -101,4 +101,14 @@ class CallEnded:
     """From our answer; 0 if we never did."""
 
 
-PhoneEvent = Registered | RegistrationFailed | Ringing | Answered | Heard | CallEnded
+@dataclass(frozen=True, slots=True)
+class TransferReported:
+    """What became of a transfer we asked for: the answer to our REFER, then the reports of its progress."""
+
+    call_id: str
+    status: int
+    """202: it is being done; then 100, 180, and one of 200 and more, which is the last."""
+    reason: str
+
+
+PhoneEvent = Registered | RegistrationFailed | Ringing | Answered | Heard | TransferReported | CallEnded

@@ -10,7 +10,8 @@ from offhook.engines.embedded.transports import SipEndpoint
 from offhook.kernel import Clock
 from offhook.sip.dialogs import Dialog
 from offhook.sip.errors import RemoteMalformed
-from offhook.sip.message import Request
+from offhook.sip.message import REASONS, Request
+from offhook.sip.refer import ReferTo, Replaces, status_of_sipfrag
 from offhook.sip.sdp import (
     TELEPHONE_EVENT,
     AudioTarget,
@@ -21,7 +22,7 @@ from offhook.sip.sdp import (
 )
 from offhook.sip.transactions import ServerTransaction
 
-from .model import Answered, CallEnded, Heard, PhoneEvent, PhoneSettings
+from .model import Answered, CallEnded, Heard, PhoneEvent, PhoneSettings, TransferReported
 from .rtp import RtpStream
 
 SURE_S: Final = 0.2
@@ -105,6 +106,34 @@ class PhoneCall:
         self._endpoint.core.bye(self.dialog, self._now())
         self._end(by_peer=False, reason="hung up")
         self._endpoint.flush()
+
+    def refer(self, target: str, *, to_call: "PhoneCall | None" = None) -> None:
+        """Ask to put the other party through to a URI; with to_call, to who talks to us in that call.
+
+        TransferReported follows. Nothing is asked of a call that is not answered, or over.
+        """
+        if self.dialog is None or self.is_over:
+            return
+        there = to_call.dialog if to_call is not None else None
+        replaces = Replaces(there.call_id, there.remote_tag, there.local_tag) if there is not None else None
+        headers = (("Refer-To", str(ReferTo(target, replaces=replaces))), ("Referred-By", self._uri()))
+        request = self._endpoint.core.request_in_dialog(self.dialog, "REFER", self._now(), headers=headers)
+        request.context = self
+        self._endpoint.flush()
+
+    def _uri(self) -> str:
+        return f"<sip:{self._settings.username}@{self._settings.realm}>"
+
+    def take_refer_answer(self, status: int) -> None:
+        """The other end takes our REFER, or does not."""
+        self._report(TransferReported(self.call_id, status, REASONS.get(status, "")))
+
+    def take_report(self, transaction: ServerTransaction) -> None:
+        """NOTIFY: how far our transfer is."""
+        self._endpoint.core.respond(transaction, 200, now=self._now())
+        found = status_of_sipfrag(transaction.request.body)
+        if found is not None:
+            self._report(TransferReported(self.call_id, *found))
 
     def take_ack(self, body: bytes) -> None:
         """An ACK with an answer to our offer."""

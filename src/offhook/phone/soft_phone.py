@@ -7,7 +7,7 @@ from typing import Final
 
 from offhook.engines.embedded.transports import SipEndpoint, Trace
 from offhook.kernel import Clock, Random
-from offhook.sip.config import UserAgentConfig
+from offhook.sip.config import DEFAULT_ALLOW, UserAgentConfig
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import (
     AckReceived,
@@ -32,6 +32,8 @@ MAX_REMEMBERED: Final = 32
 """Calls that are over and can still be asked what was heard."""
 MAX_TRANSACTIONS: Final = 256
 AUTO_ANSWER_MAX_S: Final = 60
+SESSION_EXPIRES_S: Final = 1_800
+"""The longest session interval it agrees to: a server that vanished is hung up after that."""
 HANG_UP_BOUND_S: Final = 2.0
 """A far end that does not answer BYE is not waited for at the end."""
 
@@ -59,6 +61,8 @@ class SoftPhone:
             advertised=dict.fromkeys(("udp", "tcp"), (settings.host, settings.port)),
             user_agent="offhook phone",
             contact_user=settings.username,
+            allow=(*DEFAULT_ALLOW, "NOTIFY"),
+            session_expires_s=SESSION_EXPIRES_S,
             max_transactions=MAX_TRANSACTIONS,
             max_dialogs=MAX_CALLS + MAX_REMEMBERED,
         )
@@ -114,7 +118,10 @@ class SoftPhone:
         if isinstance(event, RequestReceived):
             self._take_request(event)
         elif isinstance(event, ResponseReceived):
-            self._registration.take(event.request, event.status, event.response)
+            if isinstance(event.request.context, PhoneCall):
+                event.request.context.take_refer_answer(event.status)
+            else:
+                self._registration.take(event.request, event.status, event.response)
         elif isinstance(event, AckReceived):
             if (call := self._call_of(event.dialog)) is not None:
                 call.take_ack(event.body)
@@ -128,11 +135,14 @@ class SoftPhone:
             self._dialog_ended.set()
 
     def _take_request(self, event: RequestReceived) -> None:
-        if event.request.method != "INVITE":
+        call = self._call_of(event.dialog) if event.dialog is not None else None
+        if event.request.method == "NOTIFY" and call is not None:
+            call.take_report(event.transaction)
+        elif event.request.method != "INVITE":
             self._core.respond(event.transaction, 200, now=self._clock.monotonic())
         elif event.dialog is None:
             self._ring(event.transaction)
-        elif (call := self._call_of(event.dialog)) is not None:
+        elif call is not None:
             call.take_reinvite(event.transaction)
         else:
             self._core.respond(event.transaction, 481, now=self._clock.monotonic())

@@ -28,6 +28,7 @@ from .model import (
     Registered,
     RegistrationFailed,
     Ringing,
+    TransferReported,
 )
 from .soft_phone import SoftPhone
 
@@ -160,6 +161,8 @@ def _words(event: PhoneEvent) -> str:
             return f"[green]answered[/green] ({codec or 'codec to come'})"
         case Heard(_, frequency_hz):
             return f"hearing {frequency_hz:g} Hz"
+        case TransferReported(_, status, reason):
+            return f"transfer: {status} {escape(reason)}"
         case CallEnded(_, by_peer, reason, talked_s):
             side = "the other side" if by_peer else "this side"
             return f"[yellow]over[/yellow] after {talked_s:.1f} s, ended by {side}: {escape(reason)}"

@@ -22,6 +22,7 @@ from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
+from offhook.app.call_transfers import CallTransfers
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
@@ -290,7 +291,10 @@ class ApiNode:
             documents=self.store.documents, registrations=self.registered.bindings, random=random,
             sip_uri_allow=sip_uri_allow,
         )  # fmt: skip
+        transfers = CallTransfers(self.calls, planning)
+        self.calls.take_referral = transfers.take_referral
         self.services = ApiServices(
+            transfers=transfers,
             store=self.store, auth=auth, documents=documents,
             accounts=Accounts(
                 self.store, documents, clock=clock, random=random, master_account_id=master.account_id

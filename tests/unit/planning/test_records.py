@@ -44,10 +44,12 @@ def leg(party_plan: PartyPlan, party: Party, index: int = 0, **times: object) ->
 
 def connected_legs(plan: CallPlan) -> list[Leg]:
     end = {"ended_at": NOW + 20, "hangup_cause": "NORMAL_CLEARING", "sip_code": 200}
-    return [
-        leg(plan.first, Party.FIRST, created_at=NOW, ringing_at=NOW + 1, answered_at=NOW + 3, **end),
-        leg(plan.second, Party.SECOND, created_at=NOW + 3, ringing_at=NOW + 4, answered_at=NOW + 6, **end),
-    ]
+    first = leg(plan.first, Party.FIRST, created_at=NOW, ringing_at=NOW + 1, answered_at=NOW + 3, **end)
+    second = leg(
+        plan.second, Party.SECOND, created_at=NOW + 3, ringing_at=NOW + 4, answered_at=NOW + 6, **end
+    )
+    first.joined_to, second.joined_to = second.leg_id, first.leg_id
+    return [first, second]
 
 
 def test_a_joined_call_is_a_success_in_history(account: Account) -> None:
@@ -127,6 +129,7 @@ def test_one_cdr_per_leg_and_each_names_the_other(account: Account) -> None:
 def test_a_busy_second_party_leaves_two_cdrs_that_are_not_joined(account: Account) -> None:
     plan = account.connect("1002").plan
     legs = connected_legs(plan)
+    legs[0].joined_to = legs[1].joined_to = ""
     legs[1].answered_at, legs[1].hangup_cause, legs[1].sip_code = 0.0, "USER_BUSY", 486
     times = Times(accepted=NOW, first_answered=NOW + 3, ended=NOW + 20)
     first, second = cdr_documents(plan, BUSY, times, legs)
@@ -188,3 +191,20 @@ def test_a_call_that_joins_an_older_interaction_is_filed_in_its_month(account: A
     plan = account.quickcall(device, "1002", target_call_id="abc").plan
     first, _ = cdr_documents(plan, CONNECTED, TIMES, connected_legs(plan))
     assert first["id"] == f"202401-{plan.call_id}"
+
+
+# --- calls that came in -------------------------------------------------------------------------------
+
+
+def test_the_legs_of_a_call_that_came_in_say_which_way_they_went() -> None:
+    account = Account()
+    account.given_extension("1002", "dev2")
+    plan = account.dialled(account.given_device("desk"), "1002")
+    legs = connected_legs(plan)
+    first, second = cdr_documents(plan, CONNECTED, TIMES, legs)
+    assert (first["call_direction"], second["call_direction"]) == ("inbound", "outbound")
+    assert (first["other_leg_direction"], second["other_leg_direction"]) == ("outbound", "inbound")
+    assert (first["dialed_number"], first["callee_id_number"], second["callee_id_number"]) == ("1002",) * 3
+    assert (first["from"], first["to"]) == (f"desk@{REALM}", f"1002@{REALM}")
+    assert first["custom_channel_vars"]["username"] == "desk"
+    assert second["custom_channel_vars"]["username"] == "dev2"

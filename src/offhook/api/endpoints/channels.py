@@ -3,30 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from offhook.api.channel_json import channel_details, channel_item, other_leg
+from offhook.api.channel_json import channel_details, channel_item
 from offhook.api.envelope import Reply
-from offhook.api.errors import ApiError, fault, field_fault, plain
+from offhook.api.errors import fault, field_fault, plain
 from offhook.api.lists import whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Handler, Route
 from offhook.api.services import ApiServices
 from offhook.app.errors import NotAllowed
 from offhook.app.ports import CallView
-from offhook.calls.model import By, Leg, LegState
+from offhook.calls.model import Leg, LegState
 
+from .channel_actions import ChannelActions
 from .collections import ACCOUNT_ITEM
-
-UNABLE: Final = {
-    "transfer": "this version cannot transfer a live call: end it, and place another",
-    "callflow": "this version cannot send a live call through a callflow",
-    "intercept": "this version cannot intercept a live call",
-    "play": "this version plays only music on hold: use hold with data.media",
-    "say": "this version does not speak",
-    "tts": "this version does not speak",
-    "record_call": "this version does not record",
-    "record": "this version does not record",
-}
-"""Actions and modules that KAZOO has and this version has not, and why."""
 
 SYSTEM_WIDE_MAX: Final = 2_000
 """Calls whose legs are shown of the whole installation: about 2 MB of JSON."""
@@ -40,6 +29,7 @@ class ChannelEndpoints:
 
     def __init__(self, services: ApiServices) -> None:
         self._services = services
+        self._actions = ChannelActions(services)
 
     async def index(self, request: Request) -> Reply:
         """GET: all live legs of the account."""
@@ -73,62 +63,19 @@ class ChannelEndpoints:
 
     async def act(self, request: Request) -> Reply:
         """POST …/{call id} `{"action": …}`: done at once, or refused with a reason."""
-        view, leg = self._leg(request)
         action = request.value("action")
-        if action == "hangup":
-            await self._hang_up(view)
-        elif action == "break":
-            self._unhold(view, leg)
-        elif action == "transfer":
-            self._check_transfer(request, view, leg)
-        elif action in UNABLE:
-            raise plain(400, "invalid data", UNABLE[action])
-        else:
-            raise plain(400, "invalid data", str(action)[:100])
+        values = {**request.query, **request.data}
+        await self._actions.carry_out(request, self._leg(request), action, values)
         return Reply(data=f"{action} initiated", status=202)
 
     async def metaflow(self, request: Request) -> Reply:
         """PUT …/{call id} `{"action": "metaflow", "data": {"module": …, "data": {…}}}`."""
-        view, leg = self._leg(request)
+        found = self._leg(request)
         module, data = request.data.get("module"), request.data.get("data", {})
         if not isinstance(module, str):
             raise field_fault("module", "required", "Field is required but missing", value="module")
-        media = data.get("media") or data.get("moh") or "" if isinstance(data, dict) else ""
-        if module == "hangup":
-            await self._hang_up(view)
-        elif module == "hold":
-            await self._hold(request, view, leg, str(media))
-        elif module in ("unhold", "break", "resume"):
-            self._unhold(view, leg)
-        else:
-            raise plain(400, "invalid data", UNABLE.get(module, module[:100]))
+        await self._actions.carry_out(request, found, module, data if isinstance(data, dict) else {})
         return Reply(data="metaflow sent")
-
-    async def _hang_up(self, view: CallView) -> None:
-        await self._services.calls.hang_up(view.plan.account_id, view.plan.call_id, By.API)
-
-    async def _hold(self, request: Request, view: CallView, leg: Leg, media: str) -> None:
-        """Put a leg on hold; the account's music is its own upload, a tone, or the built-in one."""
-        default = (request.target.data.get("music_on_hold") or {}).get("media_id", "")
-        if media and not await self._services.documents.may_play(request.account_id, media):
-            raise field_fault("data.media", "not_found", "there is no such media", cause=media[:100])
-        if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media or str(default)):
-            raise (
-                _not_bridged()
-                if leg.state is not LegState.JOINED
-                else plain(400, "invalid data", "the media of this call does not pass through this server")
-            )
-
-    def _unhold(self, view: CallView, leg: Leg) -> None:
-        if not self._services.calls.unhold(view.plan.account_id, leg.leg_id):
-            raise plain(400, "invalid data", "the channel is not on hold")
-
-    def _check_transfer(self, request: Request, view: CallView, leg: Leg) -> None:
-        if not request.text_value("target"):
-            raise field_fault("target", "required", "No target destination specified")
-        if not other_leg(view, leg):
-            raise _not_bridged()
-        raise plain(400, "invalid data", UNABLE["transfer"])
 
     def _leg(self, request: Request) -> tuple[CallView, Leg]:
         """Return the leg of the path; the call's own id gives its first. Raises ApiError 404."""
@@ -161,10 +108,6 @@ class ChannelEndpoints:
         one: dict[str, Handler] = {"GET": self.read, "PUT": self.metaflow, "POST": self.act}
         lists = [Route(path, {"GET": handler}) for path, handler in handlers.items()]
         return [*lists, Route(f"{ACCOUNT_ITEM}/channels/{{call_id}}", one)]
-
-
-def _not_bridged() -> ApiError:
-    return field_fault("other_leg_call_id", "required", "Channel is not bridged")
 
 
 def _live_legs(views: Iterable[CallView]) -> Iterator[tuple[CallView, Leg]]:

@@ -27,6 +27,7 @@ from .profile import CallerId
 from .quickcall import plan_quickcall
 from .records import attempt, cdr_documents, ending_keys, history_item, record_call
 from .rings import Binding
+from .transfer import Replacement, plan_callflow, plan_number, plan_phones
 
 __all__ = [
     "BadNumberFilter",
@@ -45,6 +46,7 @@ __all__ = [
     "Planned",
     "Planning",
     "QuickcallRequest",
+    "Replacement",
     "SipUriNotAllowed",
     "TargetCallUnknown",
     "attempt",
@@ -52,8 +54,11 @@ __all__ = [
     "ending_keys",
     "history_item",
     "may_dial_out",
+    "plan_callflow",
     "plan_connect",
+    "plan_number",
     "plan_phone_call",
+    "plan_phones",
     "plan_quickcall",
     "plan_trunk_call",
     "quickcall_failure",

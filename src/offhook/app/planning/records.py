@@ -74,26 +74,26 @@ def contact_number(plan: CallPlan) -> str:
     return plan.first.number if plan.first.side is Side.CONTACT else plan.second.number
 
 
+def dialled_number(plan: CallPlan) -> str:
+    """Return the number that was asked for: the contact's, or what a caller has dialled."""
+    return contact_number(plan) if plan.caller is None else plan.second.number
+
+
 def cdr_documents(plan: CallPlan, ending: Ending, times: Times, legs: Sequence[Leg]) -> list[Json]:
     """Return one full CDR per leg that was rung; one for the call itself if none was."""
-    answered = {leg.party: leg for leg in legs if leg.answered_at} if times.bridged else {}
+    by_id = {leg.leg_id: leg for leg in legs}
     rung = [leg for leg in legs if leg.created_at]
     if not rung:
         return [_unrung_document(plan, ending, times)]
-    return [_leg_document(plan, ending, times, leg, _other(leg, answered)) for leg in rung]
-
-
-def _other(leg: Leg, answered: dict[Party, Leg]) -> Leg | None:
-    """Return the leg that this one was joined with."""
-    if answered.get(leg.party) is not leg:
-        return None
-    return answered.get(Party.SECOND if leg.party is Party.FIRST else Party.FIRST)
+    return [_leg_document(plan, ending, times, leg, by_id.get(leg.joined_to)) for leg in rung]
 
 
 def _leg_document(plan: CallPlan, ending: Ending, times: Times, leg: Leg, other: Leg | None) -> Json:
-    endpoint, number = leg.endpoint, party_number(plan, leg.party)
+    endpoint = leg.endpoint
+    number = endpoint.callee_id_number if endpoint.is_caller else leg_number(plan, leg)
     ended_at = leg.ended_at or times.ended
     document = _common(plan, ending, times, leg.leg_id, ended_at=ended_at) | {
+        "call_direction": endpoint.direction,
         "leg_party": str(leg.party),
         "leg_side": str(leg.side),
         "caller_id_name": endpoint.caller_id_name,
@@ -116,7 +116,7 @@ def _leg_document(plan: CallPlan, ending: Ending, times: Times, leg: Leg, other:
         "custom_channel_vars": channel_vars_of(plan, leg, other),
         "custom_sip_headers": dict(endpoint.headers),
     }
-    return document | leg_durations(leg, ended_at) | _other_leg(other)
+    return document | leg_durations(leg, ended_at) | _other_leg(leg, other)
 
 
 def _common(plan: CallPlan, ending: Ending, times: Times, leg_id: str, *, ended_at: float) -> Json:
@@ -125,14 +125,14 @@ def _common(plan: CallPlan, ending: Ending, times: Times, leg_id: str, *, ended_
     return ending_keys(ending, times) | {
         "id": f"{month:%Y%m}-{leg_id}",
         "call_id": leg_id,
-        "call_direction": "outbound",
+        "call_direction": plan.caller.direction if plan.caller is not None else "outbound",
         "timestamp": gregorian_s(ended_at),
         "interaction_id": plan.interaction_id,
         "interaction_key": interaction_key,
         "interaction_time": int(interaction_time),
         "custom_application_vars": plan.custom_application_vars,
-        "dialed_number": contact_number(plan),
-        "digits_dialed": contact_number(plan),
+        "dialed_number": dialled_number(plan),
+        "digits_dialed": dialled_number(plan),
         "app_name": "offhook",
         "app_version": offhook.__version__,
     }
@@ -165,6 +165,11 @@ def party_number(plan: CallPlan, party: Party) -> str:
     return plan.first.number if party is Party.FIRST else plan.second.number
 
 
+def leg_number(plan: CallPlan, leg: Leg) -> str:
+    """Return the number a leg was reached by: its party's, or that of the transfer that brought it."""
+    return leg.number or party_number(plan, leg.party)
+
+
 def address_of(uri: str) -> str:
     """Return `user@host` of a SIP URI."""
     return uri.partition(":")[2].partition(";")[0]
@@ -180,15 +185,15 @@ def leg_durations(leg: Leg, ended_at: float) -> Json:
     }
 
 
-def _other_leg(other: Leg | None) -> Json:
+def _other_leg(leg: Leg, other: Leg | None) -> Json:
     if other is None:
-        return {"other_leg_call_id": ""}
+        return {"other_leg_call_id": leg.joined_to}  # of another call, by an attended transfer
     return {
         "other_leg_call_id": other.leg_id,
         "other_leg_caller_id_name": other.endpoint.caller_id_name,
         "other_leg_caller_id_number": other.endpoint.caller_id_number,
         "other_leg_destination_number": address_of(other.endpoint.to_uri).partition("@")[0],
-        "other_leg_direction": "outbound",
+        "other_leg_direction": other.endpoint.direction,
     }
 
 
@@ -214,7 +219,7 @@ def plan_vars_of(plan: CallPlan) -> Json:
 def channel_vars_of(plan: CallPlan, leg: Leg, other: Leg | None) -> Json:
     """Return a leg's channel variables; `other` is the leg it was joined with."""
     endpoint = leg.endpoint
-    username, _, realm = address_of(endpoint.to_uri).partition("@")
+    username, _, realm = address_of(endpoint.own_uri).partition("@")
     channel_vars = plan_vars_of(plan) | {
         "owner_id": endpoint.owner_id or plan.owner_id,
         "bridge_id": plan.call_id if other is not None else "",

@@ -61,6 +61,8 @@ class CallMedia:
     def __init__(
         self, relay: MediaRelay | None, library: MediaLibrary, session_id: str, mode: MediaMode
     ) -> None:
+        self.call_id = ""
+        """The call it was opened for."""
         self.legs: set[str] = set()
         """Leg ids that still use it; the engine closes it with the last one."""
         self.session_id = session_id
@@ -318,16 +320,16 @@ class CallMedia:
         if self._relay is not None:
             self._relay.join(self.session_id)
 
-    def link(self, side: RelaySide, other: "CallMedia", other_side: RelaySide) -> None:
-        """Let a party of this call and one of another hear each other, in place of their own partners."""
-        self._joined = other._joined = True
-        self._is_held = other._is_held = False
-        self._agreed[side.other], other._agreed[other_side.other] = (
-            other._agreed[other_side],
-            self._agreed[side],
-        )
-        if self._relay is not None:
-            self._relay.link(self.session_id, side, other.session_id, other_side)
+    async def offer_place(
+        self, side: RelaySide, guest: "CallMedia", guest_side: RelaySide
+    ) -> SessionDescription:
+        """Return the offer that brings a party of another call to a side whose own party leaves.
+
+        Raises as `offer` does.
+        """
+        if guest_side in guest._hosts:
+            self.face(side, guest._hosts[guest_side])
+        return await self.offer(side, (), secure=guest_side in guest._secured)
 
     async def hold(self, side: RelaySide, media: str) -> None:
         """Play to one party and let the other hear nothing, until `unhold` or the end."""
@@ -346,6 +348,23 @@ class CallMedia:
             self._relay.silence(self.session_id, side)
         else:
             self._relay.play(self.session_id, side, prepared)
+
+    async def play_once(self, side: RelaySide, media: str) -> None:
+        """Play something to a joined side; then it hears the other again."""
+        if self._relay is None:
+            return
+        try:
+            prepared = await self._library.prepare(media)
+        except MediaError as error:
+            _log.warning("nothing to play", media=media, reason=str(error))
+            return
+        if self._joined and not self._is_held and not self._is_closed:
+            self._relay.play(self.session_id, side, prepared, is_once=True)
+
+    def stop_playing(self, side: RelaySide) -> None:
+        """Let a joined side hear the other again."""
+        if self._relay is not None and not self._is_held:
+            self._relay.pass_through(self.session_id, side)
 
     def unhold(self) -> None:
         """Let both parties hear each other again."""

@@ -25,8 +25,11 @@ from offhook.calls.commands import (
     HangUpSurplus,
     HoldLeg,
     JoinLegs,
+    LinkLegs,
     PassEarlyMedia,
+    PlayOnce,
     PlayToLeg,
+    StopPlaying,
     TakeLeg,
     TellReferrer,
     UnholdLeg,
@@ -211,6 +214,15 @@ class EmbeddedEngine:
         elif isinstance(command, UnholdLeg):
             self._trace.remark(leg.leg_id, "is taken back", self._clock.epoch())
             leg.media.unhold()
+        elif isinstance(command, PlayOnce):
+            self._trace.remark(leg.leg_id, f"hears {command.media} once", self._clock.epoch())
+            self.run(leg.media.play_once(leg.side, command.media), f"play {leg.leg_id}")
+        elif isinstance(command, StopPlaying):
+            self._trace.remark(leg.leg_id, "hears the other party again", self._clock.epoch())
+            leg.media.stop_playing(leg.side)
+        elif isinstance(command, LinkLegs):
+            self._trace.remark(leg.leg_id, "hears the party of another call", self._clock.epoch())
+            self._joins.link(leg, self._legs.get(command.other_leg_id))
         elif isinstance(command, AnswerReferral):
             self._referrals.answer(leg, command)
         elif isinstance(command, TellReferrer):
@@ -257,10 +269,25 @@ class EmbeddedEngine:
         media = self._calls.get(command.call_id)
         if media is None:
             media = self._calls[command.call_id] = self._media.open(self._random.hex(24), command.media)
+            media.call_id = command.call_id
         leg = EngineLeg(command, media, side)
         media.legs.add(leg.leg_id)
         self._legs[leg.leg_id] = leg
         return leg
+
+    def move(self, leg: EngineLeg, media: CallMedia, side: RelaySide) -> None:
+        """Let a leg use a place in the media of another call, and its own no more."""
+        left = leg.media
+        left.legs.discard(leg.leg_id)
+        leg.media, leg.side = media, side
+        media.legs.add(leg.leg_id)
+        if not left.legs:
+            self._close(left)
+
+    def _close(self, media: CallMedia) -> None:
+        if self._calls.get(media.call_id) is media:
+            del self._calls[media.call_id]
+        media.close()
 
     def _side_of(self, command: DialLeg) -> RelaySide:
         """Return which side of the relay a leg is on: opposite the one that waits for it."""
@@ -525,8 +552,7 @@ class EmbeddedEngine:
         media = leg.media
         media.legs.discard(leg.leg_id)
         if not media.legs:
-            self._calls.pop(leg.command.call_id, None)
-            media.close()
+            self._close(media)
         self.report_later(LegEnded(leg.leg_id, cause, code, reason, by_peer, leg.retry_after_s))
 
     def _on_media_lost(self, session_id: str) -> None:

@@ -17,9 +17,9 @@ from offhook.kernel import Clock
 from offhook.sip.errors import SipError
 from offhook.sip.events import ReinviteAnswered, ReinviteFailed
 
-from .call_media import MediaIncompatible
+from .call_media import CallMedia, MediaIncompatible
 from .legs import EngineLeg, Stage
-from .relay import MediaError
+from .relay import MediaError, RelaySide
 from .transports import SipEndpoint
 
 _log = structlog.get_logger("offhook.engine")
@@ -45,6 +45,10 @@ class LegControl(Protocol):
 
     def acknowledge(self, leg: EngineLeg, answer: bytes) -> None:
         """Send the ACK that a late offer waits for."""
+        ...
+
+    def move(self, leg: EngineLeg, media: CallMedia, side: RelaySide) -> None:
+        """Let a leg use a place in the media of another call, and its own no more."""
         ...
 
     def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -85,6 +89,37 @@ class Joins:
             return self._legs.end_leg(second, "NORMAL_TEMPORARY_FAILURE")
         invite.context = second
 
+    def link(self, leg: EngineLeg, guest: EngineLeg | None) -> None:
+        """Let legs of two calls hear each other: the guest moves to the place of the first one's partner."""
+        if guest is not None and Stage.ENDING not in (leg.stage, guest.stage):
+            self._legs.run(self._move(leg, guest), f"move {guest.leg_id}")
+
+    async def _move(self, leg: EngineLeg, guest: EngineLeg) -> None:
+        """Offer the guest the port that the leg's partner had, in a re-INVITE."""
+        side = leg.side.other
+        try:
+            offer = await leg.media.offer_place(side, guest.media, guest.side)
+            if guest.dialog is None or guest.stage is not Stage.ANSWERED:
+                return
+            invite = self._core.reinvite(guest.dialog, offer.to_bytes(), self._clock.monotonic())
+        except (MediaError, MediaIncompatible, SipError) as error:
+            _log.info("no common media", leg_id=guest.leg_id, reason=str(error))
+            return self._legs.end_leg(guest, "INCOMPATIBLE_DESTINATION")
+        invite.context = guest  # nobody else waits for it
+        guest.offer = offer
+        self._legs.move(guest, leg.media, side)
+        self._endpoint.flush()
+
+    def _on_moved(self, guest: EngineLeg, body: bytes) -> None:
+        """The guest sends to its new place: join it there."""
+        assert guest.offer is not None
+        try:
+            guest.media.take_answer(guest.side, guest.offer, body)
+        except MediaIncompatible as error:
+            _log.info("an answer without usable media", leg_id=guest.leg_id, reason=str(error))
+            return self._legs.end_leg(guest, "INCOMPATIBLE_DESTINATION")
+        guest.media.join()
+
     async def _narrow(self, first: EngineLeg, second: EngineLeg) -> None:
         """The second party took none of what the first sends best: ask the first to change, then join."""
         try:
@@ -117,6 +152,8 @@ class Joins:
         self._core.send_ack(event.dialog, b"", self._clock.monotonic())
         if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
             return
+        if first is second:
+            return self._on_moved(first, event.response.body)
         if second.stage is Stage.ANSWERED:
             return self._on_narrowed(first, second, event.response.body)
         if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
@@ -134,6 +171,8 @@ class Joins:
             return
         if event.dialog.is_over:
             return note_gone(first, event.status)
+        if first is second:
+            return self._legs.end_leg(first, policy.cause_of_sip(event.status))
         if second.stage is Stage.ANSWERED:
             return self._join_through_relay(first, second)  # most phones take what they did not list
         if second.stage is not Stage.ANSWERED_LATE or first.stage is not Stage.ANSWERED:
