@@ -26,6 +26,8 @@ from typing import NamedTuple
 
 from offhook.sip.digest import Challenge, answer_challenge, choose_challenge
 
+from .report import Row, show
+
 DEVICES = 10_000
 EVERY_S = 60.0
 FIRST_PER_S = 400.0
@@ -36,14 +38,6 @@ REALM = "bench.test"
 MEASURED_S = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class Row(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    value: float
-    unit: str
 
 
 class Phone:
@@ -313,7 +307,7 @@ def main() -> None:
 
 async def _print(devices: int, every_s: float) -> None:
     async for row in measure(devices, every_s):
-        print(f"{row.what:<62} {row.value:>10.3f} {row.unit}", flush=True)
+        show([row])
 
 
 if __name__ == "__main__":

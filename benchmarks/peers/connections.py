@@ -18,8 +18,8 @@ def free_port() -> int:
 class HttpConnections:
     """Some kept-alive HTTP/1.1 connections to one server; a request takes one that is idle."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, most: int = HTTP_CONNECTIONS) -> None:
+        self._host, self._port, self._most = host, port, most
         self._idle: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.LifoQueue()
         self._open = 0
 
@@ -60,7 +60,7 @@ class HttpConnections:
             self._idle.get_nowait()[1].close()
 
     async def _take(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._idle.empty() and self._open < HTTP_CONNECTIONS:
+        if self._idle.empty() and self._open < self._most:
             self._open += 1
             return await asyncio.open_connection(self._host, self._port)
         return await self._idle.get()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .connections import HttpConnections, free_port
+from .connections import HTTP_CONNECTIONS, HttpConnections, free_port
 from .system import PlacingFailed, Plan
 
 MEDIA_PORTS = "30000-59999"
@@ -19,7 +19,16 @@ NUMBER_LENGTH = 7
 class Offhook:
     """The server as a user starts it, with one button, a phone and a carrier."""
 
-    def __init__(self, folder: Path, plan: Plan, *, media: str = "rtp-io", workers: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        *,
+        media: str = "rtp-io",
+        workers: int = 1,
+        connections: int = HTTP_CONNECTIONS,
+    ) -> None:
+        self._connections = connections
         self.name = f"offhook, {'with relay' if media == 'rtp-io' else 'no relay'}" + (
             f", {workers} workers" if workers > 1 else ""
         )
@@ -52,7 +61,7 @@ class Offhook:
         program = Path(sys.executable).with_name("offhook")
         with (self._folder / "server.log").open("wb") as log:
             self._server = subprocess.Popen([program, "serve"], env=environment, stdout=log, stderr=log)
-        self._http = HttpConnections(self._plan.host, port)
+        self._http = HttpConnections(self._plan.host, port, self._connections)
         await self._http.wait_until_open(lambda: self._server is not None and self._server.poll() is None)
         answer = await self._api("PUT", "/v2/api_auth", {"api_key": api_key})
         self._token = answer["auth_token"]
