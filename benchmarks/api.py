@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 from tests.unit.api.node import ApiNode
 
 from offhook.api import ApiSettings
@@ -31,7 +32,7 @@ LIMITED = ApiSettings(rate_bucket=10**9)
 def measure() -> list[Row]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     with tempfile.TemporaryDirectory() as folder:
-        node = ApiNode(Path(folder), settings=LIMITED)
+        node = ApiNode(Path(folder), settings=LIMITED, loop_factory=uvloop.new_event_loop)  # as on a server
         try:
             return _rows(node)
         finally:

@@ -53,6 +53,8 @@ class Gate:
             "offhook_http_request_seconds", "Time to answer.", ("route",), registry=services.metrics
         )
 
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         if scope["type"] != "http":
@@ -70,12 +72,22 @@ class Gate:
         await send({"type": "http.response.start", "status": answer.status, "headers": _sized(answer)})
         if answer.stream is None:
             await send({"type": "http.response.body", "body": answer.body})
-        label = request.route or NOT_ROUTED
-        method = request.method if request.method in METHODS else NOT_ROUTED
-        self._requests.labels(label, method, answer.status).inc()
-        self._seconds.labels(label).observe(self._services.clock.monotonic() - began)
+        self._count(request, answer.status, self._services.clock.monotonic() - began)
         if answer.stream is not None:
             await answer.stream(scope, receive, send)
+
+    def _count(self, request: Request, status: int, seconds: float) -> None:
+        """Count an answer. Counters are looked up once for each kind of answer, of which there are few."""
+        kind = (request.route, request.method, status)
+        counters = self._counters.get(kind)
+        if counters is None:
+            label = request.route or NOT_ROUTED
+            method = request.method if request.method in METHODS else NOT_ROUTED
+            counters = (self._requests.labels(label, method, status), self._seconds.labels(label))
+            if request.method in METHODS:
+                self._counters[kind] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     async def _answer(self, request: Request, receive: Any) -> Answer:
         route: Route | None = None

@@ -15,7 +15,7 @@ from offhook.stores.sqlite import SCHEMA_VERSION, SchemaTooNew, SqliteStore, con
 from offhook.stores.sqlite.connections import open_reader, open_writer
 from offhook.stores.sqlite.writer import Writer
 
-from .given import ACCOUNT, given_cdr, given_plan
+from .given import ACCOUNT, given_cdr, given_document, given_plan
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,10 @@ def given_writer(path) -> Writer:
 
 async def test_after_kill_9_everything_acknowledged_is_there(path):
     process = subprocess.Popen([*PROGRAM, "accept", str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    time.sleep(1.5)
+    assert process.stdout is not None
+    first = "".join(process.stdout.readline() for _ in range(200))
     process.kill()
-    output, _ = process.communicate()
+    output = first + process.communicate()[0]
     lines = output.rpartition("\n")[0].splitlines()
     acknowledged = {int(line) for line in lines if not line.endswith("ended")}
     ended = {int(line.split()[0]) for line in lines if line.endswith("ended")}
@@ -186,6 +187,44 @@ async def test_an_error_in_one_operation_is_its_callers_alone(path, error):
     assert results == [1, error, 2]
     assert await writer.run(lambda c: c.execute("SELECT count(*) FROM settings").get) == 0
     await writer.close()
+
+
+async def test_a_lone_operation_that_fails_leaves_nothing(path):
+    writer = given_writer(path)
+
+    def write_then_fail(connection):
+        connection.execute("INSERT INTO settings VALUES ('half', '')")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await writer.run(write_then_fail)
+    await writer.run(lambda c: c.execute("INSERT INTO settings VALUES ('whole', '')") and None)
+    await writer.close()
+    names = {row[0] for row in open_reader(path).execute("SELECT name FROM settings")}
+    assert names & {"half", "whole"} == {"whole"}
+
+
+async def test_what_was_read_is_forgotten_when_it_changes(path):
+    store = await SqliteStore.open(path)
+    documents = store.documents
+
+    async def read(document):
+        return await documents.get(ACCOUNT, document.id, type="device")
+
+    first, second, third = (given_document(number) for number in (1, 2, 3))
+    first = await documents.put(first, [], expected_revision=None)
+    second = await documents.put(second, [], expected_revision=None)
+    assert [await read(one) for one in (first, second, third)] == [first, second, None]
+    renamed = msgspec.structs.replace(first, data={"name": "New"})
+    renamed = await documents.put(renamed, [], expected_revision=first.revision)
+    third = await documents.put(third, [], expected_revision=None)
+    assert [await read(one) for one in (first, second, third)] == [renamed, second, third]
+    assert await read(second) is await read(second)
+    await documents.remove(ACCOUNT, second.id, expected_revision=second.revision)
+    assert await read(second) is None
+    await documents.delete_account(ACCOUNT, deleted_at=2.0)
+    assert [await read(one) for one in (first, third)] == [None, None]
+    await store.close()
 
 
 async def test_another_process_with_the_write_lock_is_waited_for_without_blocking(path):

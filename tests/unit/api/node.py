@@ -239,8 +239,9 @@ class ApiNode:
 
     def __init__(self, path: Path, *, settings: ApiSettings | None = None, limits: CallLimits | None = None,
                  sip_uri_allow: Sequence[str] = (),
-                 recovery_hosts: frozenset[str] = frozenset({"ui.example.com"})) -> None:  # fmt: skip
-        self.runner = asyncio.Runner()
+                 recovery_hosts: frozenset[str] = frozenset({"ui.example.com"}),
+                 loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:  # fmt: skip
+        self.runner = asyncio.Runner(loop_factory=loop_factory)
         self.clock = TestClock()
         self.phones = Phones()
         self.registered = Registered()

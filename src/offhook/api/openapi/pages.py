@@ -105,7 +105,7 @@ def _operation(path: str, method: str, operation: dict[str, Any], errors: dict[s
         _body(operation.get("requestBody")),
         _table(
             ("status", "meaning"),
-            [_response(*entry, errors) for entry in operation["responses"].items()],
+            [_response(status, response, errors) for status, response in operation["responses"].items()],
         ),
         "</div></details>",
     ]

@@ -1,7 +1,7 @@
 """Documents and the keys by which they are found."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -103,8 +103,9 @@ A call asks seven times, an account changes a few times a day."""
 class SqliteDocuments:
     """The Documents port. Point reads take microseconds and run on the event loop; lists run in a thread.
 
-    Answers are kept until the next commit that changes a document. One process owns the file, so nobody
-    else changes any. Documents that were read are shared: they must not be changed.
+    Answers are kept until the next commit that changes the document; those by key until any changes. One
+    process owns the file, so nobody else changes any. Documents that were read are shared: they must not be
+    changed.
     """
 
     def __init__(self, writer: Writer, reader: apsw.Connection, listings: Listings[Any]) -> None:
@@ -113,8 +114,10 @@ class SqliteDocuments:
         self._listings = listings
         self._read: dict[tuple[str, str, str], Document | None] = {}
         self._found: dict[tuple[str, str, str], list[Document]] = {}
-        self._is_changed = False
-        writer.on_commit = self._forget_if_changed
+        self._changed: list[tuple[str, str, str]] = []
+        """Account, id and type of what the transaction under way writes."""
+        self._is_all_changed = False
+        writer.on_commit = self._forget_changed
 
     async def get(self, account_id: str, document_id: str, *, type: str) -> Document | None:
         """Return the live document, or None."""
@@ -146,11 +149,23 @@ class SqliteDocuments:
         if len(kept) >= CACHED_MAX:
             kept.clear()
 
-    def _forget_if_changed(self) -> None:
-        if self._is_changed:
-            self._is_changed = False
+    def _note_changed(self, places: Iterable[tuple[str, str, str]]) -> None:
+        if len(self._changed) < CACHED_MAX:
+            self._changed += places
+        else:  # the disk takes nothing
+            self._is_all_changed = True
+
+    def _forget_changed(self) -> None:
+        """Forget what a commit changed. Which answers by key it changed is not known: they all go."""
+        if not (self._changed or self._is_all_changed):
+            return
+        self._found.clear()
+        if self._is_all_changed:
             self._read.clear()
-            self._found.clear()
+        for place in self._changed:
+            self._read.pop(place, None)
+        self._changed.clear()
+        self._is_all_changed = False
 
     async def list(
         self, account_id: str, *, type: str, after: str = "", limit: int | None = None
@@ -184,10 +199,11 @@ class SqliteDocuments:
         prepared = [_Prepared(write) for write in writes]
 
         def write_all(connection: apsw.Connection) -> None:
-            self._is_changed = True
+            self._note_changed((*one.place, one.document.type) for one in prepared)
             for one in prepared:
                 _check_revision(connection, one.document, one.expected_revision)
-                connection.execute(DROP_KEYS, one.place)
+                if one.expected_revision is not None:
+                    connection.execute(DROP_KEYS, one.place)
             for one in prepared:
                 one.write(connection)
 
@@ -205,7 +221,7 @@ class SqliteDocuments:
         """Delete it for good."""
 
         def write(connection: apsw.Connection) -> None:
-            self._is_changed = True
+            self._is_all_changed = True
             place = (account_id, document_id)
             found = connection.execute(REVISION, place).get
             if found != expected_revision:
@@ -220,7 +236,7 @@ class SqliteDocuments:
         """Soft-delete the account and all its documents in one step; return how many there were."""
 
         def write(connection: apsw.Connection) -> int:
-            self._is_changed = True
+            self._is_all_changed = True
             connection.execute(DROP_ACCOUNT_KEYS, (account_id,))
             connection.execute(DELETE_ACCOUNT, (deleted_at, account_id))
             return connection.changes()

@@ -244,14 +244,18 @@ class Writer:
         self._set_flushing(somebody_waits)
         await self._begin()
         until = time.monotonic() + SLICE_S
+        is_alone = len(group) == 1
         for job in group:
             if job.in_thread:
-                await self._thread.run(partial(self._perform, job))
+                await self._thread.run(partial(self._perform, job, is_alone=is_alone))
             else:
-                self._perform(job)
+                self._perform(job, is_alone=is_alone)
             if time.monotonic() > until:
                 await asyncio.sleep(0)
                 until = time.monotonic() + SLICE_S
+        if is_alone and group[0].error is not None:
+            self._connection.execute("ROLLBACK")
+            return
         if somebody_waits:
             await self._thread.run(partial(self._connection.execute, "COMMIT"))
         else:
@@ -288,9 +292,11 @@ class Writer:
             else:
                 return
 
-    def _perform(self, job: _Job) -> None:
+    def _perform(self, job: _Job, *, is_alone: bool) -> None:
+        """Run an operation; one of several awaited ones in a savepoint, to undo it alone."""
         execute = self._connection.execute
-        if job.future is not None:
+        has_savepoint = job.future is not None and not is_alone
+        if has_savepoint:
             execute("SAVEPOINT operation")
         try:
             job.result = job.operation(self._connection)
@@ -300,9 +306,9 @@ class Writer:
             job.error = error
             if job.future is None:
                 log.error("posted_write_failed", error=repr(error))
-            else:
+            elif has_savepoint:
                 execute("ROLLBACK TO operation")
-        if job.future is not None:
+        if has_savepoint:
             execute("RELEASE operation")
 
     def _set_flushing(self, wanted: bool) -> None:
