@@ -73,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """PEM file: with it the API, and SIP over websockets, is served over TLS."""
     http_tls_key: str = ""
     """PEM file: the key of http_tls_cert."""
+    dns_servers: str = ""
+    """Name servers for SIP, separated by commas: `192.0.2.53`, `127.0.0.1:5353`, `[2001:db8::53]:53`.
+    Empty: those of the system."""
     data_dir: str = "var"
     """Folder for SQLite, media and recordings."""
     database_url: str = ""
@@ -174,6 +177,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def sip_advertised(self) -> tuple[str, ...]:
         """Return the addresses peers reach us at, if any are set."""
         return tuple(_words(self.sip_advertise))
+
+    @property
+    def dns_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Return the name servers. Raises ValueError, ruled out by `load_settings`."""
+        return tuple(_server_address(word) for word in _words(self.dns_servers))
 
     @property
     def sip_networks(self) -> tuple[Network, ...]:
@@ -325,7 +333,20 @@ def _address_faults(settings: Settings) -> list[str]:
         _ = settings.sip_networks
     except ValueError as error:
         faults.append(f"OFFHOOK_SIP_LOCAL_NETWORKS: {error}; networks look like 192.168.0.0/16")
+    try:
+        _ = settings.dns_addresses
+    except ValueError as error:
+        faults.append(f"OFFHOOK_DNS_SERVERS: {error}; servers look like 192.0.2.53 or 127.0.0.1:5353")
     return faults
+
+
+def _server_address(text: str) -> tuple[str, int]:
+    """Return address and port of `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`. Raises ValueError."""
+    found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\]\[]+))(?::(\d{1,5}))?", text)
+    host, port = (found[1] or found[2], int(found[3] or 53)) if found else (text, 53)
+    if not 0 < port < 65536:
+        raise ValueError(f"{port} is no port")
+    return str(ipaddress.ip_address(host)), port
 
 
 def _tls_faults(settings: Settings) -> list[str]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.connection_limits import ConnectionLimits
+from offhook.engines.embedded.dns_client import DnsClient, DnsFailed
 from offhook.engines.embedded.engine import Inbound
 from offhook.engines.embedded.identities import LegIdentities
 from offhook.engines.embedded.logins import SipLogins
@@ -30,6 +32,8 @@ from offhook.settings import Settings
 from offhook.sip.config import DEFAULT_ALLOW, UserAgentConfig
 from offhook.sip.flows import Flow
 from offhook.sip.user_agent import UserAgentCore
+
+_log = structlog.get_logger("offhook.sip")
 
 WORKER_PORT_OFFSET: Final = 10
 """The first worker's SIP port is this far above the node's, where no setting says otherwise: past TLS."""
@@ -130,12 +134,21 @@ class SipParts:
             endpoint=endpoint,
             media=CallMediaFactory(self._relay(), library),
             inbound=inbound,
-            resolver=Resolver(),
+            resolver=self._resolver(),
             trace=self._trace,
             clock=self._clock,
             random=self._random,
             identities=LegIdentities(secret),
         )
+
+    def _resolver(self) -> Resolver:
+        """Return what finds servers; without a name service it knows addresses and the system's files."""
+        try:
+            dns = DnsClient(self._settings.dns_addresses)
+        except DnsFailed as error:
+            _log.warning("no name service: SRV and NAPTR are not asked for", reason=str(error))
+            dns = None
+        return Resolver(dns, random=self._random, families=self._addresses.families)
 
     def _tls(self) -> TlsContexts:
         """Return the TLS of SIP, with a certificate of its own if none is given. Raises OSError."""
@@ -164,7 +177,8 @@ class SipParts:
         folder.mkdir(parents=True, exist_ok=True)
         return RtpIoRelay(
             folder,
-            bind_address=settings.sip_hosts[0],
-            advertised_address=self._host,
+            bind_address=self._addresses.media_bind(4),
+            bind_address_6=self._addresses.media_bind(6),
+            advertised_address=self._host if ":" not in self._host else "",
             ports=self._media_ports,
         )

@@ -240,6 +240,11 @@ class ClientInvite:
 
     # --- CANCEL ---
 
+    @property
+    def is_heard(self) -> bool:
+        """Tell whether the far end has said anything to it, be it 100."""
+        return self._has_provisional
+
     def cancel(self, reason: EndReason | None, now: float) -> None:
         """Give up the INVITE; it waits for a provisional answer first (9.1)."""
         if self.state is InviteState.ANSWERED:

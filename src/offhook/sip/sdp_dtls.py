@@ -69,7 +69,7 @@ def read_dtls(attributes: dict[str, list[str]]) -> DtlsPeer:
     ufrag, password = _first(attributes, "ice-ufrag"), _first(attributes, "ice-pwd")
     if not fingerprints or not _is_ufrag(ufrag) or not _is_password(password):
         raise RemoteMalformed("sdp", "DTLS-SRTP without a SHA-256 fingerprint, or without ICE", status=488)
-    candidates = [found for value in attributes.get("candidate", ()) if (found := _read_candidate(value))]
+    candidates = [one for value in attributes.get("candidate", ()) if (one := _read_candidate(value))]
     return DtlsPeer(
         fingerprint=fingerprints[0][1].upper(),
         is_active=_first(attributes, "setup") != "passive",

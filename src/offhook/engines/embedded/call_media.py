@@ -386,7 +386,9 @@ class CallMedia:
         """
         assert self._relay is not None
         if not self._is_closed:
-            port = await self._relay.open_leg(self.session_id, side)
+            host = self._hosts.get(side, "")
+            family = {"ipv6": True} if ":" in host else {}
+            port = await self._relay.open_leg(self.session_id, side, **family)
             if not self._is_closed:
                 return RelayPort(self._hosts.get(side, port.address), port.port)
             self._relay.close(self.session_id)

@@ -6,7 +6,7 @@ acknowledged at once, so both legs have media before they are joined and no phon
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -37,6 +37,7 @@ from offhook.calls.commands import (
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
 from offhook.calls.model import CallPlan, EndpointPlan
 from offhook.kernel import Clock, Random
+from offhook.sip.client_invite import ClientInvite
 from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
 from offhook.sip.events import (
     AckReceived,
@@ -62,6 +63,7 @@ from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .callers import Callers
+from .failover import SILENCE_S, is_worth_another, request_to
 from .identities import LegIdentities
 from .joins import Joins, note_gone
 from .legs import EngineLeg, Stage
@@ -139,7 +141,7 @@ class EmbeddedEngine:
         }
         self._surplus = SurplusAnswers(self, self._core, clock)
         self._callers = Callers(self, endpoint, clock, identities, trace)
-        self._recovery = Recovery(self, endpoint, clock, identities, self._flow_to)
+        self._recovery = Recovery(self, endpoint, clock, identities, self._flows_to)
 
     # --- the port -----------------------------------------------------------------------------------
 
@@ -318,10 +320,11 @@ class EmbeddedEngine:
         """Look up the address, open the media port, send the INVITE."""
         endpoint = leg.command.endpoint
         try:
-            flow = await self._flow_to(endpoint)
-            leg.media.face(leg.side, self._core.own_address(flow)[0])
+            leg.flows = await self._flows_to(endpoint)
+            leg.has_ways = len(leg.flows) > 1
+            leg.media.face(leg.side, self._core.own_address(leg.flows[0])[0])
             if leg.makes_offer:
-                secure = flow.transport in WEBSOCKETS
+                secure = leg.flows[0].transport in WEBSOCKETS
                 leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
         except (Unresolvable, RemoteMalformed) as error:
             _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))
@@ -334,20 +337,37 @@ class EmbeddedEngine:
             return self.finish(leg, cause, 0, str(error), by_peer=False)
         if leg.stage is not Stage.PREPARING:
             return self.finish(leg, leg.end_cause, 0, "", by_peer=False)
+        self._invite(leg, leg.flows)
+
+    def _invite(self, leg: EngineLeg, flows: Sequence[Flow]) -> None:
+        """Send the INVITE to the first of the flows that are left; the others are for its failure."""
+        leg.flows = list(flows)
+        endpoint = leg.command.endpoint
         try:
             offer = leg.offer.to_bytes() if leg.offer else b""
-            request = invite_request(endpoint, self._identities.of(leg.leg_id), flow, offer)
-            leg.invite = self._core.invite(request, self._clock.monotonic())
+            request = invite_request(endpoint, self._identities.of(leg.leg_id), flows[0], offer)
+            leg.invite = self._core.invite(
+                request_to(request, flows[0], is_one_of=leg.has_ways), self._clock.monotonic()
+            )
         except SipError as error:
             _log.error("an INVITE cannot be sent", leg_id=leg.leg_id, reason=str(error))
             cause = "SWITCH_CONGESTION" if isinstance(error, LocalOverload) else PLATFORM_CAUSE
             return self.finish(leg, cause, 0, str(error), by_peer=False)
         leg.invite.context = leg
         leg.stage = Stage.INVITING
+        if len(flows) > 1:
+            asyncio.get_running_loop().call_later(SILENCE_S, self._on_silence, leg, leg.invite)
         self._endpoint.flush()
 
-    async def _flow_to(self, endpoint: EndpointPlan) -> Flow:
-        """Return where the first hop is: the phone's connection, the first Route, or the Request-URI."""
+    def _on_silence(self, leg: EngineLeg, invite: ClientInvite) -> None:
+        """A server has not said a word: try the next, and let this one know, should it have heard."""
+        if leg.invite is invite and leg.stage is Stage.INVITING and not invite.is_heard:
+            self._invite(leg, leg.flows[1:])
+            self._core.cancel(invite, self._clock.monotonic())
+            self._endpoint.flush()
+
+    async def _flows_to(self, endpoint: EndpointPlan) -> list[Flow]:
+        """Return where the first hop may be: the phone's connection, or the servers of Route or URI."""
         if endpoint.flow_id:
             flow = self._endpoint.flow(endpoint.flow_id)
             if flow is not None:
@@ -355,17 +375,22 @@ class EmbeddedEngine:
         next_hop = SipUri.parse(
             endpoint.route_set[0].strip("<>") if endpoint.route_set else endpoint.request_uri
         )
-        found = self._resolver.literal(next_hop) or await self._resolver.resolve(next_hop)
-        transport, address, port = found
-        tls = TlsPeer(next_hop.host, endpoint.tls_ca, endpoint.tls_verify) if transport == "tls" else None
-        return self._endpoint.flow_to(transport, (address, port), tls)
+        literal = self._resolver.literal(next_hop)
+        targets = (literal,) if literal is not None else await self._resolver.resolve(next_hop)
+        tls = TlsPeer(next_hop.host.strip("[]"), endpoint.tls_ca, endpoint.tls_verify)
+        return [
+            self._endpoint.flow_to(transport, (address, port), tls if transport == "tls" else None)
+            for transport, address, port in targets
+        ]
 
     # --- what the core tells ------------------------------------------------------------------------
 
     def on_sip_event(self, event: SipEvent) -> None:
         """Take one event of the core (the endpoint's callback)."""
         if isinstance(event, InviteProgress):
-            self._on_progress(_leg_of(event.invite.context), event)
+            leg = _leg_of(event.invite.context)
+            if event.invite is leg.invite:
+                self._on_progress(leg, event)
         elif isinstance(event, InviteAnswered):
             self._on_answer(_leg_of(event.invite.context), event)
         elif isinstance(event, InviteEnded):
@@ -487,6 +512,10 @@ class EmbeddedEngine:
             self._surplus.take(event, leg.leg_id, leg.end_cause)
 
     def _on_invite_ended(self, leg: EngineLeg, event: InviteEnded) -> None:
+        if event.invite is not leg.invite:
+            return  # its server was silent, and another was asked
+        if leg.stage is Stage.INVITING and len(leg.flows) > 1 and is_worth_another(event):
+            return self._invite(leg, leg.flows[1:])
         if event.cause is EndCause.REJECTED:
             cause = leg.end_cause or cause_of_refusal(event)
             leg.retry_after_s = retry_after_of(event.response)

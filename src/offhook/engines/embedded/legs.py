@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from offhook.calls.commands import DialLeg
 from offhook.sip.client_invite import ClientInvite
 from offhook.sip.dialogs import Dialog
+from offhook.sip.flows import Flow
 from offhook.sip.sdp import SessionDescription
 
 from .call_media import CallMedia
@@ -50,7 +51,9 @@ class EngineLeg:
         "dialog",
         "end_cause",
         "end_code",
+        "flows",
         "has_left",
+        "has_ways",
         "infos",
         "invite",
         "is_confirmed",
@@ -74,6 +77,10 @@ class EngineLeg:
         self.caller: Caller | None = None
         """Set for a caller: it rang us."""
         self.invite: ClientInvite | None = None
+        self.flows: list[Flow] = []
+        """Where its INVITE goes, the first now, the others if that does not serve."""
+        self.has_ways = False
+        """There were several at first."""
         self.dialog: Dialog | None = None
         self.has_left = False
         """The phone hung up, and its BYE has not come."""

@@ -41,7 +41,8 @@ class OwnAddresses:
 
     def of_flow(self, flow: Flow) -> tuple[str, int]:
         """Return the host and port for Via and Contact on a flow."""
-        return self.host_for(flow.remote[0]), self.ports.get(flow.transport, flow.local[1])
+        host = self.host_for(flow.remote[0])
+        return host, self.ports.get(flow.transport) or self.ports.get("tcp") or flow.local[1]
 
     def host_for(self, remote: str) -> str:
         """Return the address that a peer reaches us at."""
@@ -51,6 +52,20 @@ class OwnAddresses:
                 self._known.clear()
             known = self._known[remote] = self._find(remote)
         return known
+
+    @property
+    def families(self) -> frozenset[int]:
+        """The IP versions we can send with."""
+        return frozenset(_family(host) for host in self._hosts)
+
+    def media_bind(self, family: int) -> str:
+        """Return the address to bind media of a family to: the one there is, all if there are several."""
+        hosts = [host for host in self._hosts if _family(host) == family]
+        if len(hosts) == 1:
+            return hosts[0]
+        if family == 6:
+            return "::" if hosts else ""
+        return "0.0.0.0" if hosts else _loopback(family)  # noqa: S104 - phones are on other machines
 
     @property
     def default_host(self) -> str:

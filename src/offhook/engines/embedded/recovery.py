@@ -29,6 +29,7 @@ from offhook.sip.flows import Flow
 from offhook.sip.received_invites import ReceivedInvite
 from offhook.sip.records import DialogRecord, InviteRecord
 
+from .failover import request_to
 from .identities import LegIdentities
 from .reasons import bye_headers, reason_of
 from .requests import invite_request, refusal_headers
@@ -44,8 +45,8 @@ we, and without an address the far end rings on. With 5 s for each look-up, a mi
 REFUSAL: Final = 500
 """What a caller is told whose call was lost."""
 
-Route = Callable[[EndpointPlan], Awaitable[Flow]]
-"""Tells where the first hop to an endpoint is. Raises Unresolvable, RemoteMalformed."""
+Route = Callable[[EndpointPlan], Awaitable[list[Flow]]]
+"""Tells where the first hop to an endpoint may be. Raises Unresolvable, RemoteMalformed."""
 
 
 class Reporter(Protocol):
@@ -136,21 +137,24 @@ class Recovery:
     async def _cancel(self, lost: LostLeg) -> None:
         """Cancel the INVITE of the plan, and those it may have become after a challenge."""
         endpoint, cause = lost.command.endpoint, lost.command.hangup_cause
-        flow = await self._find(endpoint)
-        if flow is None:
+        flows = await self._find(endpoint)
+        if not flows:
             self._finish(lost, "")
             return
-        request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
-        lost.pending = 1 + (MAX_RESENT_INVITES if endpoint.username else 1)
-        for cseq in range(1, lost.pending + 1):
-            now = self._clock.monotonic()
-            invite = self._core.resume_invite(_record_of(request, cseq), now)
-            invite.context = lost
-            self._core.cancel(invite, now, reason_of(cause))
+        sent = 1 + (MAX_RESENT_INVITES if endpoint.username else 1)
+        lost.pending = sent * len(flows)
+        for flow in flows:
+            request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
+            request = request_to(request, flow, is_one_of=len(flows) > 1)
+            for cseq in range(1, sent + 1):
+                now = self._clock.monotonic()
+                invite = self._core.resume_invite(_record_of(request, cseq), now)
+                invite.context = lost
+                self._core.cancel(invite, now, reason_of(cause))
         self._endpoint.flush()
 
-    async def _find(self, endpoint: EndpointPlan) -> Flow | None:
-        """Return where a leg went; a name service that fails is asked again for a while."""
+    async def _find(self, endpoint: EndpointPlan) -> list[Flow]:
+        """Return where a leg may have gone; a name service that fails is asked again for a while."""
         for pause in (*LOOKUP_PAUSES_S, 0.0):
             try:
                 return await self._route(endpoint)
@@ -160,7 +164,7 @@ class Recovery:
                     break
             await asyncio.sleep(pause)
         _log.warning("a lost leg has no address", leg_id=endpoint.leg_id, reason=reason)
-        return None
+        return []
 
     def on_invite_ended(self, lost: LostLeg, event: InviteEnded) -> None:
         """Take the end of one INVITE."""
@@ -197,4 +201,5 @@ def _record_of(request: InviteRequest, cseq: int) -> InviteRecord:
         local_address=request.flow.local,
         remote_address=request.flow.remote,
         same_flow=request.same_flow,
+        tls=request.flow.tls,
     )

@@ -143,10 +143,11 @@ class MediaRelay(Protocol):
         """End it and all its sessions. Idempotent; may precede start."""
         ...
 
-    async def open_leg(self, session_id: str, side: RelaySide) -> RelayPort:
+    async def open_leg(self, session_id: str, side: RelaySide, *, ipv6: bool = False) -> RelayPort:
         """Return the port for one side, opening the session (both ports) if it is new.
 
-        Opening a side again returns the same port. Raises RelayLost or RelayFull. Call `close` when done.
+        Opening a side again returns the same port, unless it is to be of the other family now. Raises
+        RelayLost, RelayFull, MediaRefused. Call `close` when done.
         """
         ...
 

@@ -21,6 +21,7 @@ class RelaySession:
         "attempts",
         "dtls_peers",
         "dtls_ports",
+        "moving",
         "opening",
         "payload_types",
         "playing_since",
@@ -42,6 +43,8 @@ class RelaySession:
         self.opening: dict[RelaySide, asyncio.TimerHandle] = {}
         self.where: dict[RelaySide, tuple[str, str]] = {}
         """By side: modifiers and address it was connected with last."""
+        self.moving = asyncio.Lock()
+        """Held while a side gets a port of the other family."""
         self.dtls_ports: dict[RelaySide, DtlsPort] = {}
         """The sides that speak DTLS-SRTP and ICE."""
         self.dtls_peers: dict[RelaySide, DtlsPeer] = {}

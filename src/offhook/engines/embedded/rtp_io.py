@@ -64,8 +64,8 @@ OPEN_ATTEMPTS: Final = 3
 """RTPProxy looks for free ports in random order and may miss the last few, or their sockets linger."""
 DTLS: Final = "M4:1"
 ICE: Final = "M5:1"
-"""Modules of RTPProxy in sub-commands: S makes our side, A or P tells of an active or passive peer, C of one of
-its candidates, D takes it back. Their numbers are fixed (4 is dtls_gw, 5 ice_lite)."""
+"""Modules of RTPProxy in sub-commands: S makes our side, A or P tells of an active or passive peer, C of one
+of its candidates, D takes it back. Their numbers are fixed (4 is dtls_gw, 5 ice_lite)."""
 STATISTICS: Final = "rtpa_nrcvd rtpa_nlost rtpa_javg"
 
 _log = structlog.get_logger("offhook.media")
@@ -74,8 +74,8 @@ _log = structlog.get_logger("offhook.media")
 class RtpIoRelay:
     """MediaRelay by rtp.io. `media_folder` holds the raw files of PreparedMedia and must be writable.
 
-    bind_address is an IP address, 0.0.0.0 for all; the advertised one stands in SDP. Raises ValueError if
-    it is none, or if the port range is too small.
+    bind_address is an IPv4 address, 0.0.0.0 for all; bind_address_6 serves the sides that are opened for
+    IPv6. The advertised one stands in SDP. Raises ValueError if the port range is too small.
     """
 
     def __init__(
@@ -83,11 +83,14 @@ class RtpIoRelay:
         media_folder: Path,
         *,
         bind_address: str = "127.0.0.1",
+        bind_address_6: str = "",
         advertised_address: str = "",
         ports: tuple[int, int] = (20_000, 29_999),
     ) -> None:
         self._folder = media_folder
         self._advertised_address = advertised_address or bind_address
+        self._bind_address = bind_address
+        self._bind_address_6 = bind_address_6
         self._port_min = ports[0] + ports[0] % 2  # RTP is even, RTCP the odd port above
         self._port_max = ports[1] - 1 - (ports[1] - 1) % 2
         if self.capacity < 1:
@@ -162,11 +165,27 @@ class RtpIoRelay:
 
     # --- the port --------------------------------------------------------------------------------
 
-    async def open_leg(self, session_id: str, side: RelaySide) -> RelayPort:
+    async def open_leg(self, session_id: str, side: RelaySide, *, ipv6: bool = False) -> RelayPort:
         """Return the port for one side; see MediaRelay."""
         session = self._sessions.get(session_id) or self._open(session_id)
         ports = await asyncio.shield(session.ports)
+        if ipv6 != (":" in ports[side].address):
+            async with session.moving:
+                if ipv6 != (":" in ports[side].address):
+                    ports[side] = await self._move(session, side, ipv6=ipv6)
         return ports[side]
+
+    async def _move(self, session: RelaySession, side: RelaySide, *, ipv6: bool) -> RelayPort:
+        """Give a side a port of the other family in place of the one it had."""
+        if ipv6 and not self._bind_address_6:
+            raise MediaRefused("open", "no IPv6 address to bind")
+        bound = f"[{self._bind_address_6}]" if ipv6 else self._bind_address
+        modifiers, where = session.where.get(side.other, (OPENING, NOWHERE))
+        command = f"L{modifiers}l{bound}n {session.token} {where} {side} {side.other}"
+        number = (await self._ask(command)).partition(" ")[0]
+        if not number.isdigit():
+            raise MediaRefused(command, number)
+        return RelayPort(self._bind_address_6 if ipv6 else self._advertised_address, int(number))
 
     async def secure_leg(self, session_id: str, side: RelaySide) -> DtlsPort:
         """Make a side speak DTLS-SRTP and ICE-lite; see MediaRelay."""
@@ -176,7 +195,7 @@ class RtpIoRelay:
         known = session.dtls_ports.get(side)
         if known is not None:
             return known
-        # The sub-commands work on the port that the command returns: that of the side whose peer is not named.
+        # The sub-commands work on the port that the command returns: of the side whose peer is not named.
         modifiers, where = session.where.get(side.other, (OPENING, NOWHERE))
         command = f"L{modifiers} {session.token} {where} {side} {side.other} && {DTLS} S && {ICE} S"
         reply = await self._ask(command)
@@ -202,7 +221,9 @@ class RtpIoRelay:
         where = f"{host} {port}" if is_ip_address(host) else "- 0"
         if dtls is not None:
             where = NOWHERE  # ICE finds out
-        modifiers = f"c{','.join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES}"
+        modifiers = (
+            f"{'6' if ':' in where else ''}c{','.join(map(str, payload_types)) or DEFAULT_PAYLOAD_TYPES}"
+        )
         session.payload_types[side] = payload_types or (PCMU, PCMA)
         if dtls is not None and session.dtls_peers.get(side) == dtls and session.where[side][0] == modifiers:
             return  # a new offer that changes nothing: the address that ICE has found must stay

@@ -107,7 +107,9 @@ class SipEndpoint:
             for listener in (*listeners, *tls_listeners):
                 listener.close()
             raise
-        self._addresses.ports.update(udp=self._port, tcp=self._port, tls=self._tls_port)
+        self._addresses.ports.update(udp=self._port, tcp=self._port)
+        if self._tls_port:
+            self._addresses.ports["tls"] = self._tls_port
         self.core.advertise_port(self._port)
         await self._tcp.start(*listeners)
         if self._tls is not None:
