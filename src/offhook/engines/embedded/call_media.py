@@ -390,7 +390,7 @@ class CallMedia:
             family = {"ipv6": True} if ":" in host else {}
             port = await self._relay.open_leg(self.session_id, side, **family)
             if not self._is_closed:
-                return RelayPort(self._hosts.get(side, port.address), port.port)
+                return RelayPort(host or port.address, port.port)
             self._relay.close(self.session_id)
         raise MediaIncompatible("the call is over")
 

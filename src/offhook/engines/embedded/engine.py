@@ -371,7 +371,7 @@ class EmbeddedEngine:
         if endpoint.flow_id:
             flow = self._endpoint.flow(endpoint.flow_id)
             if flow is not None:
-                return flow
+                return [flow]
         next_hop = SipUri.parse(
             endpoint.route_set[0].strip("<>") if endpoint.route_set else endpoint.request_uri
         )
