@@ -48,6 +48,8 @@ class PhoneBinding(msgspec.Struct, frozen=True):
     contact: str
     path: tuple[str, ...] = ()
     flow_id: str = ""
+    user_agent: str = ""
+    registered_at: float = NOW
 
 
 class Account:

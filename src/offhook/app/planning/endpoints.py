@@ -8,6 +8,7 @@ from offhook.calls.model import EndpointKind, EndpointPlan
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.uri import SipUri
 
+from .auto_answer import Ask, Form, ask, form_of
 from .carriers import DEFAULT_GRACE_PERIOD_S
 from .classifiers import EMERGENCY
 from .leg_headers import (
@@ -19,6 +20,7 @@ from .leg_headers import (
     hide_caller,
     identity_headers,
     merge_headers,
+    ringtone_of,
 )
 from .numbers import NUMBER_FORMATS, uri_user
 from .profile import CallerId, seconds_at, text_at, texts_at, value_at
@@ -47,22 +49,25 @@ class LegView(msgspec.Struct, frozen=True, kw_only=True):
     privacy: str = ""
 
 
-def endpoints_of(ring: Ring, view: LegView, *, auto_answer: bool, is_last_way: bool) -> list[EndpointPlan]:
+def endpoints_of(
+    ring: Ring, view: LegView, *, answering: object | None, is_last_way: bool
+) -> list[EndpointPlan]:
     """Return the legs of a thing to ring, without ids: one per contact of a phone, none if it has no address.
 
-    is_last_way: nothing else is tried after it, so that a silent carrier is waited for.
+    answering is the binding that answers by itself, or the ring of a phone without one. is_last_way: nothing
+    else is tried after it, so that a silent carrier is waited for.
     """
     if isinstance(ring, GatewayRing):
         return _gateway_endpoints(ring, view, is_last_way=is_last_way)
     if isinstance(ring, UriRing):
         return [_uri_endpoint(ring, view)]
     if ring.address:
-        return [_device_endpoint(ring, view, ring.address, None, auto_answer=auto_answer)]
+        return [_device_endpoint(ring, view, ring.address, None, auto_answer=answering is ring)]
     return [
         _device_endpoint(
-            ring, view, _request_uri(ring, binding, view), binding, auto_answer=auto_answer and index == 0
+            ring, view, _request_uri(ring, binding, view), binding, auto_answer=answering is binding
         )
-        for index, binding in enumerate(ring.bindings)
+        for binding in ring.bindings
     ]
 
 
@@ -74,9 +79,9 @@ def _device_endpoint(
 ) -> EndpointPlan:
     data, profile = ring.device.data, ring.profile
     presence_id = view.presence_id or profile.presence_id
-    headers = device_headers(
-        ring, presence_id=presence_id, auto_answer=auto_answer, is_internal=view.is_internal
-    )
+    tone = ringtone_of(ring, is_internal=view.is_internal)
+    asked = _ask(ring, binding, tone) if auto_answer else None
+    headers = device_headers(ring, presence_id=presence_id, tone=tone, asked=asked)
     caller = ring.caller_edit.apply(view.caller)
     proxy = text_at(data, "sip.proxy")
     path = tuple(binding.path) if binding is not None else ()
@@ -85,7 +90,7 @@ def _device_endpoint(
         kind=EndpointKind.DEVICE,
         endpoint_id=ring.device.id,
         owner_id=profile.user.id if profile.user else "",
-        request_uri=_intercom(request_uri) if auto_answer else request_uri,
+        request_uri=_intercom(request_uri) if asked is not None and asked.in_uri else request_uri,
         to_uri=f"sip:{uri_user(profile.sip_username or view.number)}@{profile.realm}",
         from_uri=caller_uri(caller.number, view.realm),
         caller_id_name=caller.name,
@@ -101,10 +106,16 @@ def _device_endpoint(
         delay_s=ring.delay_s,
         timeout_s=ring.timeout_s,
         progress_timeout_s=seconds_at(data, "media.progress_timeout"),
-        auto_answer=auto_answer,
+        auto_answer=asked is not None,
         presence_id=presence_id,
         hold_media=profile.hold_media,
     )
+
+
+def _ask(ring: DeviceRing, binding: Binding | None, tone: str) -> Ask | None:
+    """Return what makes the phone answer by itself; None if its document forbids it."""
+    form = form_of(binding.user_agent if binding else "", text_at(ring.device.data, "sip.auto_answer"))
+    return None if form is Form.NONE else ask(form, realm=ring.profile.realm, ringtone=tone)
 
 
 def _request_uri(ring: DeviceRing, binding: Binding, view: LegView) -> str:

@@ -6,14 +6,13 @@ from typing import Final
 
 from offhook.app.ports import Json
 
+from .auto_answer import Ask
 from .numbers import has_controls, uri_user
 from .profile import CallerId, object_at, text_at
 from .rings import DeviceRing, Diverted, Headers
 
 PRESENCE_HEADER: Final = "X-KAZOO-Presence-ID"
 """Tells a phone or proxy under which identity the leg is seen by BLF lamps."""
-AUTO_ANSWER_ALERT: Final = "intercom"
-"""KAZOO's Alert-Info for auto-answer, unless a ringtone is configured (kazoo-behaviour 13.3)."""
 ANONYMOUS: Final = CallerId("Anonymous", "anonymous")
 ANONYMOUS_URI: Final = "sip:anonymous@anonymous.invalid"
 """RFC 3323 section 4.1.1.3."""
@@ -67,8 +66,8 @@ def _is_sendable(name: str, value: object) -> bool:
     )
 
 
-def device_headers(ring: DeviceRing, *, presence_id: str, auto_answer: bool, is_internal: bool) -> Headers:
-    """Return the fields that a phone of the account gets."""
+def device_headers(ring: DeviceRing, *, presence_id: str, tone: str, asked: Ask | None) -> Headers:
+    """Return the fields that a phone of the account gets; asked if it is to answer by itself."""
     device = ring.device.data
     aor = f"sip:{uri_user(ring.profile.sip_username)}@{ring.profile.realm}"
     own: list[tuple[str, str]] = [("X-KAZOO-AOR", aor)] if ring.profile.sip_username else []
@@ -76,16 +75,18 @@ def device_headers(ring: DeviceRing, *, presence_id: str, auto_answer: bool, is_
         own.append(("X-KAZOO-INVITE-FORMAT", "contact"))
     if presence_id:
         own.append((PRESENCE_HEADER, presence_id))
-    if auto_answer:
-        own.append(("Call-Info", f"<sip:{ring.profile.realm}>;answer-after=0"))
-    tone = ring.alert_info or _ringtone(ring, is_internal=is_internal)
-    if tone or auto_answer:
-        own.append(("Alert-Info", tone or AUTO_ANSWER_ALERT))
+    if asked is not None:
+        own += asked.headers
+    elif tone:
+        own.append(("Alert-Info", tone))
     sip = object_at(device, "sip")
     return merge_headers(tuple(own), custom_headers(sip, direction="out"), ring.headers)
 
 
-def _ringtone(ring: DeviceRing, *, is_internal: bool) -> str:
+def ringtone_of(ring: DeviceRing, *, is_internal: bool) -> str:
+    """Return the ringtone that group or phone want for this side of the account, or an empty string."""
+    if ring.alert_info:
+        return ring.alert_info
     value = ring.profile.setting("ringtones.internal" if is_internal else "ringtones.external")
     return value if isinstance(value, str) else ""
 

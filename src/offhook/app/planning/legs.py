@@ -68,15 +68,31 @@ def name_legs(steps: Sequence[RingStep], *, next_id: Callable[[], str]) -> tuple
 def _make_endpoints(
     step: Step, view: LegView, *, timeout_s: float, is_last_way: bool
 ) -> tuple[EndpointPlan, ...]:
-    phones = sum(max(len(ring.bindings), 1) for ring in step.rings if isinstance(ring, DeviceRing))
-    answers = view.auto_answer is True or (view.auto_answer is None and phones == 1 == len(step.rings))
+    answering = _answering(step, view)
     endpoints: dict[str, EndpointPlan] = {}
     for ring in step.rings:
-        for endpoint in endpoints_of(ring, view, auto_answer=answers, is_last_way=is_last_way):
-            answers = answers and not endpoint.auto_answer
+        for endpoint in endpoints_of(ring, view, answering=answering, is_last_way=is_last_way):
             # A phone that is in a group twice, as itself and through its owner, rings once.
             endpoints.setdefault(endpoint.request_uri, _bounded(endpoint, timeout_s))
     return tuple(endpoints.values())[:MAX_LEGS]
+
+
+def _answering(step: Step, view: LegView) -> object | None:
+    """Return what answers by itself: a binding, or the ring of a phone with an address of its own.
+
+    Of several phones it is the one that registered last: where somebody was seen last.
+    """
+    if view.auto_answer is False:
+        return None
+    phones: list[tuple[float, object]] = []
+    for ring in step.rings:
+        if isinstance(ring, DeviceRing) and ring.address:
+            phones.append((0.0, ring))
+        elif isinstance(ring, DeviceRing):
+            phones += [(binding.registered_at, binding) for binding in ring.bindings]
+    if view.auto_answer is None and not len(phones) == 1 == len(step.rings):
+        return None
+    return max(phones, key=lambda phone: phone[0], default=(0.0, None))[1]
 
 
 def _bounded(endpoint: EndpointPlan, timeout_s: float) -> EndpointPlan:

@@ -31,6 +31,16 @@ class Binding(Protocol):
         """The flow to reach it by, if its contact is not an address of its own."""
         ...
 
+    @property
+    def user_agent(self) -> str:
+        """What the phone calls itself, or empty."""
+        ...
+
+    @property
+    def registered_at(self) -> float:
+        """Unix seconds of its first registration."""
+        ...
+
 
 class Diverted(msgspec.Struct, frozen=True):
     """Somebody who was called and has forwarded the call."""

@@ -30,6 +30,11 @@ SIP: Final = mapping(
         "transport": choice("Transport to reach it by", "udp", "tcp", "tls", "sctp", "ws", "wss"),
         "custom_sip_interface": text("Name of the interface to use"),
         "expire_seconds": integer("Seconds a registration should live", least=1, most=86_400, default=300),
+        "auto_answer": choice(
+            "How it is asked to answer by itself; auto: by its model",
+            "auto", "call-info", "alert-autoanswer", "auto-answer", "ring-answer", "intercom", "intercom-uri",
+            "answer-mode", "kazoo", "none",
+        ),
         "ignore_completed_elsewhere": boolean("It does not hear that another phone answered"),
         "custom_sip_headers": shared.custom_sip_headers(),
         "registration_expiration": integer("Seconds a registration should live", least=1, most=86_400),
