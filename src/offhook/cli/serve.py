@@ -55,8 +55,8 @@ def _announce(node: Node, settings: Settings) -> None:
     print(f"API             {'https' if settings.http_tls_cert else 'http'}://{host}:{port}/v2/")
     tls = f", TLS on {settings.sip_tls_port}" if settings.sip_tls_port else ""
     print(f"SIP             {node.sip_address[0]}:{node.sip_address[1]} (UDP and TCP{tls})", flush=True)
-    for host in node.workers.hosts if node.workers is not None else ():
-        print(f"SIP worker {host.number:<4} {host.sip_address[0]}:{host.sip_address[1]}", flush=True)
+    for worker in node.workers.hosts if node.workers is not None else ():
+        print(f"SIP worker {worker.number:<4} {worker.sip_address[0]}:{worker.sip_address[1]}", flush=True)
 
 
 def _signals_to_stop() -> asyncio.Semaphore:
