@@ -108,6 +108,12 @@ class Sipp:
             text for direction, text in self._messages() if direction == "received" and text.startswith(start)
         ]
 
+    def sent(self, start: str = "") -> list[str]:
+        """Return the messages it sent whose first line begins so, in order."""
+        return [
+            text for direction, text in self._messages() if direction == "sent" and text.startswith(start)
+        ]
+
     def wait_received(self, start: str, *, timeout_s: float = 10.0) -> str:
         """Return the first such message once it is there."""
         found = wait_for(
