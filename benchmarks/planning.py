@@ -32,6 +32,8 @@ class BoundPhone(msgspec.Struct, frozen=True):
     contact: str
     path: tuple[str, ...] = ()
     flow_id: str = ""
+    user_agent: str = ""
+    registered_at: float = 1.0
 
 
 def registered(aor: str) -> list[BoundPhone]:

@@ -157,6 +157,8 @@ class PhoneBinding(msgspec.Struct, frozen=True):
     contact: str
     path: tuple[str, ...] = ()
     flow_id: str = ""
+    user_agent: str = ""
+    registered_at: float = 1.0
 
 
 class Registered:
