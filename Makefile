@@ -6,13 +6,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check simulate bench bench-peers format lock clean
+.PHONY: help demo test check simulate fuzz bench bench-peers format lock clean
 
 help:
 	@echo "make demo    put two soft phones on a call and watch it happen"
 	@echo "make test    run the whole test suite"
 	@echo "make check   format, lint, types, layers and fast tests, under a minute"
 	@echo "make simulate  a million simulated calls, with crashes and bad networks (CALLS=…, FIRST=…: other seeds)"
+	@echo "make fuzz    an hour of coverage-guided fuzzing (MINUTES=…, TARGET=dialogs: one of its targets)"
 	@echo "make bench   measure; prints a table, fails if a call has become dearer"
 	@echo "make bench-peers  fetch Asterisk into a folder, to be measured beside"
 	@echo "make format  rewrite the sources in house format"
@@ -38,6 +39,12 @@ CALLS ?= 1000000
 FIRST ?= 0
 simulate: $(READY)
 	@$(BIN)/python -m tests.simulation --calls $(CALLS) --first $(FIRST)
+
+# What is at fault is written to tests/data/fuzz, and fails in the suite from then on.
+MINUTES ?= 60
+TARGET ?=
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz $(TARGET) --minutes $(MINUTES)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
