@@ -34,8 +34,6 @@ MAX_TRANSACTIONS: Final = 256
 AUTO_ANSWER_MAX_S: Final = 60
 SESSION_EXPIRES_S: Final = 1_800
 """The longest session interval it agrees to: a server that vanished is hung up after that."""
-SESSION_EXPIRES_S: Final = 1_800
-"""The longest session interval it agrees to: a server that vanished is hung up after that."""
 HANG_UP_BOUND_S: Final = 2.0
 """A far end that does not answer BYE is not waited for at the end."""
 
@@ -64,7 +62,6 @@ class SoftPhone:
             user_agent="offhook phone",
             contact_user=settings.username,
             allow=(*DEFAULT_ALLOW, "NOTIFY"),
-            session_expires_s=SESSION_EXPIRES_S,
             session_expires_s=SESSION_EXPIRES_S,
             max_transactions=MAX_TRANSACTIONS,
             max_dialogs=MAX_CALLS + MAX_REMEMBERED,
