@@ -276,7 +276,12 @@ def contact_of(message: Request | Response) -> str:
 
 
 def flow_to(uri: str, known: Flow) -> Flow:
-    """Return the flow to a URI whose host is an address, else the known one."""
+    """Return the flow to a URI whose host is an address, else the known one.
+
+    What began encrypted stays where it is: an address does not tell whose certificate to ask for.
+    """
+    if known.transport not in ROUTABLE:
+        return known
     try:
         target = SipUri.parse(uri)
         host = target.host.strip("[]")

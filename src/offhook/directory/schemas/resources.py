@@ -11,6 +11,9 @@ CODECS: Final = (
 )  # fmt: skip
 
 
+PEM: Final = r"^(\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)*$"
+
+
 def _pattern() -> Schema:
     return text("Regular expression", shortest=1, longest=256, check="regex")
 
@@ -59,7 +62,10 @@ GATEWAY: Final = mapping(
         "media": mapping("Media settings"),
         "transport": choice("Transport to reach it by", "udp", "tcp", "tls"),
         "tls_ca": text(
-            "PEM certificates to check its certificate with, instead of the system's", longest=32_768
+            "PEM certificates to check its certificate with, instead of the system's",
+            longest=32_768,
+            pattern=PEM,
+            multiline=True,
         ),
         "tls_verify": boolean("Its certificate is checked; false takes any", default=True),
     },
