@@ -1,0 +1,94 @@
+"""A rush of calls beyond what a node can bear: each is taken and ends right, or is refused at once.
+
+The big one is `python -m benchmarks.overload`.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.load import given_far_ends
+from benchmarks.peers.offhook import Offhook
+from benchmarks.peers.system import usage
+
+HOLD_S = 0.5
+CONNECTIONS = 300
+"""Callers that do not wait for one another: enough to keep any machine's event loop busy."""
+RUSH_MAX_S = 60.0
+REFUSED_ENOUGH = 50
+GROWTH_MAX_MIB = 300
+BACK_BOUND_S = 90.0
+END_BOUND_S = 120.0
+NUMBER = 1_000_001
+
+
+@asynccontextmanager
+async def given_node(folder: Path) -> AsyncIterator[tuple[Offhook, dict[str, list]]]:  # type: ignore[type-arg]
+    """Yield a server with two phones; what these saw is in the dictionary after it."""
+    seen: dict[str, list] = {}  # type: ignore[type-arg]
+    async with (
+        given_far_ends(HOLD_S) as far_ends,
+        Offhook(folder, far_ends.plan, media="direct", connections=CONNECTIONS) as node,
+    ):
+        yield node, seen
+        await asyncio.sleep(1.0)  # a BYE may be on its way
+        seen.update(far_ends.end())
+
+
+async def ask(node: Offhook, number: int) -> tuple[int, bytes]:
+    """Ask for a call; return status and body."""
+    path = f"{node._connect}?contact=%2B1555{number:07d}"
+    return await node._http.request("GET", path, node._headers())
+
+
+async def rush(node: Offhook) -> list[tuple[int, bytes]]:
+    """Let every caller ask again and again, until enough were refused."""
+    answers: list[tuple[int, bytes]] = []
+
+    async def caller() -> None:
+        while sum(status == 503 for status, _ in answers) < REFUSED_ENOUGH:
+            answers.append(await ask(node, NUMBER + len(answers)))
+
+    async with asyncio.timeout(RUSH_MAX_S), asyncio.TaskGroup() as callers:
+        for _ in range(CONNECTIONS):
+            callers.create_task(caller())
+    return answers
+
+
+async def until(condition, bound_s: float) -> None:  # type: ignore[no-untyped-def]
+    async with asyncio.timeout(bound_s):
+        while not await condition():
+            await asyncio.sleep(0.5)
+
+
+def test_a_rush_is_taken_or_refused_and_every_taken_call_ends_right() -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with given_node(Path(folder)) as (node, seen):
+                before = usage(node.processes).kib
+                answers = await rush(node)
+                grown = (usage(node.processes).kib - before) / 1024
+
+                async def is_back() -> bool:
+                    few = [await ask(node, NUMBER + 100_000) for _ in range(5)]
+                    answers.extend(few)
+                    return all(status == 202 for status, _ in few)
+
+                async def is_idle() -> bool:
+                    return await node.live() == 0
+
+                await until(is_back, BACK_BOUND_S)
+                await until(is_idle, END_BOUND_S)
+                taken = sum(status == 202 for status, _ in answers)
+                joined = await node.metric('offhook_calls_ended_total{outcome="connected"} ')
+                shed = await node.metric("offhook_calls_shed_total ")
+            assert {status for status, _ in answers} == {202, 503}
+            assert joined == taken
+            assert shed > 0
+            assert grown < GROWTH_MAX_MIB
+            over = [acknowledged > 0 and is_over for _, _, _, acknowledged, is_over in seen["second"]]
+            assert over == [True] * taken
+
+    asyncio.run(run())
