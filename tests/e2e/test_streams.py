@@ -19,7 +19,8 @@ from .harness.streams import EventSource, KazooSocket
 from .harness.waiting import wait_for
 
 SOCKETS_PER_ADDRESS = 4
-TOO_BIG, TRY_AGAIN_LATER = 1009, 1013
+TOO_BIG, TRY_AGAIN_LATER, LOST = 1009, 1013, 1006
+PATIENCE_S = 30.0
 MANY_BINDINGS = [f"doc_edited.{number}.device.*" for number in range(200)]
 """KAZOO's older form names a database that nobody looks at: one edit makes 200 frames, some 100 KB."""
 
@@ -163,7 +164,9 @@ def test_websockets_on_both_ports_tell_a_call(
     last, call = events[-1]["data"], account.wait_for_outcome(call_id)
     for key in ("outcome", "party", "side", "by", "hangup_cause", "sip_code", "sip_reason", "times"):
         assert last[key] == call[key], key
-    wait_for(lambda: account.get("websockets") == [], timeout_s=5, what="the sockets to be forgotten")
+    wait_for(
+        lambda: account.get("websockets") == [], timeout_s=PATIENCE_S, what="the sockets to be forgotten"
+    )
 
 
 def test_a_slow_websocket_is_cut_with_a_reason(server: ListeningServer, account: Account) -> None:
@@ -176,7 +179,7 @@ def test_a_slow_websocket_is_cut_with_a_reason(server: ListeningServer, account:
             account.client.request("PATCH", path, {"name": "Desk"}).expect(200)
             return account.get("websockets") == []
 
-        wait_for(is_cut, timeout_s=20, what="the slow client to be cut")
+        wait_for(is_cut, timeout_s=60, what="the slow client to be cut")
         assert close_of(socket.connection) == (TRY_AGAIN_LATER, "too slow: events were piling up")
 
 
@@ -198,23 +201,31 @@ def close_of(socket: ClientConnection) -> tuple[int, str]:
     """Read a socket to its end; return code and reason of the server's close frame."""
     with suppress(ConnectionClosed):
         while True:
-            socket.recv(5)
+            socket.recv(PATIENCE_S)
     return socket.close_code or 0, socket.close_reason or ""
 
 
 def close_code_after(server: ListeningServer, message: str | Iterable[str]) -> int:
-    """Return the code with which the server closes a socket on which it gets this."""
-    with connect(server.uris[0]) as socket:
-        with suppress(ConnectionClosed):
-            socket.send(message)
-        return close_of(socket)[0]
+    """Return the code with which the server closes a socket on which it gets this.
+
+    Who is still sending when the other end has closed may lose the close frame to a reset: then once more.
+    """
+    code = LOST
+    for _ in range(5):
+        with connect(server.uris[0], open_timeout=PATIENCE_S) as socket:
+            with suppress(ConnectionClosed):
+                socket.send(message if isinstance(message, str) else iter(message))
+            code = close_of(socket)[0]
+        if code != LOST:
+            break
+    return code
 
 
 def test_broken_frames_get_answers_or_a_close(server: ListeningServer) -> None:
     with connect(server.uris[0]) as socket:
         for frame in ("{", b"\xff\xfe", "[" * 30_000, '{"action":"ping"}'):
             socket.send(frame)
-            assert json.loads(socket.recv(5))["status"] == "error"
+            assert json.loads(socket.recv(PATIENCE_S))["status"] == "error"
     assert close_code_after(server, "x" * 70_000) == TOO_BIG
-    assert close_code_after(server, ("x" for _ in range(200))) == TOO_BIG  # fragments
+    assert close_code_after(server, ["x"] * 200) == TOO_BIG  # fragments
     assert not server.errors()

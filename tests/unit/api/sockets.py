@@ -6,7 +6,7 @@ from typing import Any
 
 from .node import ApiNode
 
-SOON_S = 2.0
+SOON_S = 30.0
 
 
 class Socket:

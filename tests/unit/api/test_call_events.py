@@ -10,7 +10,10 @@ import pytest
 from offhook.api import sse
 from offhook.app import call_stream
 
-from .node import Answer, ApiNode, TestAccount
+from .node import Answer, ApiNode, TestAccount, settle
+
+PATIENCE_S = 30.0
+"""On a machine that is busy with something else."""
 
 WHOLE_CALL = [
     "accepted", "leg_dialed", "leg_ringing", "leg_answered", "leg_dialed", "leg_ringing", "leg_answered",
@@ -35,10 +38,22 @@ def pressed(acme: TestAccount, **button: Any) -> Answer:
 def given_over(acme: TestAccount) -> str:
     """Return the id of a call that was joined and ended."""
     call_id = str(pressed(acme).data["call_id"])
-    acme.node.run(asyncio.sleep(0.05))
+    wait_for_state(acme, call_id, "bridged")
     acme.node.delete(f"{acme.base}/calls/{call_id}")
-    acme.node.run(asyncio.sleep(0.05))
+    wait_for_state(acme, call_id, "ended")
     return call_id
+
+
+def wait_for_state(acme: TestAccount, call_id: str, state: str) -> None:
+    """Return once the call is in a state."""
+    path = f"{acme.base}/calls/{call_id}"
+
+    async def wait() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while (await acme.node.asking("GET", path)).data["state"] != state:
+                await asyncio.sleep(0.005)
+
+    acme.node.run(wait())
 
 
 def stays(node: ApiNode, path: str, meanwhile: Callable[[], Any], **options: Any) -> Answer:
@@ -46,11 +61,13 @@ def stays(node: ApiNode, path: str, meanwhile: Callable[[], Any], **options: Any
 
     async def both() -> Answer:
         stream = asyncio.ensure_future(node.asking("GET", path, leaves=asyncio.Event(), **options))
-        await asyncio.sleep(0.02)
-        result = meanwhile()
-        if asyncio.iscoroutine(result):
-            await result
-        return await asyncio.wait_for(stream, 3.0)
+        async with asyncio.timeout(PATIENCE_S):
+            while not node.call_streams._open:
+                await asyncio.sleep(0.005)
+            result = meanwhile()
+            if asyncio.iscoroutine(result):
+                await result
+            return await stream
 
     return node.run(both())
 
@@ -118,7 +135,12 @@ def test_a_silent_stream_is_kept_alive(
     monkeypatch.setattr(sse, "KEEP_ALIVE_S", 0.01)
     node.phones.silent.add("dev1")
     call_id = pressed(acme).data["call_id"]
-    answer = node.get(f"{acme.base}/calls/{call_id}/events")
+
+    async def wait_and_stop() -> None:
+        await asyncio.sleep(0.3)
+        node.call_streams.stop()
+
+    answer = stays(node, f"{acme.base}/calls/{call_id}/events", wait_and_stop)
     assert answer.body.count(b": still here\n\n") >= 2
 
 
@@ -172,7 +194,7 @@ def test_a_slow_reader_is_cut(node: ApiNode, acme: TestAccount, monkeypatch: pyt
             if message["type"] == "http.response.body":
                 await asyncio.Event().wait()
 
-        await asyncio.wait_for(node.app(scope, receive, send), 2.0)
+        await asyncio.wait_for(node.app(scope, receive, send), PATIENCE_S)
         return cut.is_set()
 
     assert node.run(ask())
@@ -180,7 +202,7 @@ def test_a_slow_reader_is_cut(node: ApiNode, acme: TestAccount, monkeypatch: pyt
 
 def test_holds_are_steps_of_a_call(node: ApiNode, acme: TestAccount) -> None:
     call_id = pressed(acme).data["call_id"]
-    node.run(asyncio.sleep(0.05))
+    settle(node)
     for module in ("hold", "unhold"):
         answer = node.put(f"{acme.base}/channels/{call_id}", {"module": module, "data": {}})
         assert answer.status == 201, answer.body
@@ -220,11 +242,11 @@ def test_the_token_opens_its_call_from_every_place(node: ApiNode, acme: TestAcco
     headers = {"x-auth-token": {"x-auth-token": token}, "bearer": {"authorization": f"Bearer {token}"}}
     query = {"query": f"?call_token={token}", "auth_token": f"?auth_token={token}"}.get(place, "")
     sent = {"token": "", "headers": headers.get(place, {})}
-    node.run(asyncio.sleep(0.05))
+    settle(node)
     assert node.get(path + query, **sent).data["state"] == "bridged"
     assert events_of(node.get(f"{path}/events{query}", **sent))[0]["event"] == "accepted"
     assert node.delete(path + query, **sent).status == 200
-    node.run(asyncio.sleep(0.05))
+    settle(node)
     over = node.get(path + query, **sent).data
     assert (over["outcome"], over["by"]) == ("connected", "visitor")
 
@@ -273,7 +295,7 @@ def test_a_disabled_or_deleted_account_lets_no_visitor_in(node: ApiNode, acme: T
 def test_a_visitor_sees_nothing_of_the_account(node: ApiNode, acme: TestAccount) -> None:
     data = pressed(acme, auth_required=False, custom_application_vars={"crm": "secret"}).data
     path, token = f"{acme.base}/calls/{data['call_id']}", data["call_token"]
-    node.run(asyncio.sleep(0.05))
+    settle(node)
     for shown in (node.get(path, token=token).body, node.get(f"{path}/events", token=token).body):
         for hidden in (acme.realm, "1001", "dev1", "10.0.0.5", "secret", "endpoint_id", "PCMU"):
             assert hidden not in shown.decode(), hidden
@@ -282,7 +304,7 @@ def test_a_visitor_sees_nothing_of_the_account(node: ApiNode, acme: TestAccount)
 def test_expose_request_shows_the_visitor_what_the_account_sees(node: ApiNode, acme: TestAccount) -> None:
     data = pressed(acme, auth_required=False, expose_request=True).data
     path, token = f"{acme.base}/calls/{data['call_id']}", data["call_token"]
-    node.run(asyncio.sleep(0.05))
+    settle(node)
     assert node.get(path, token=token).data == node.get(path).data
     assert events_of(node.get(f"{path}/events", token=token)) == events_of(node.get(f"{path}/events"))
 
