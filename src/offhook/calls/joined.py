@@ -32,7 +32,7 @@ def bridge(call: Call, event: LegsJoined, at: float) -> CallState:
     if not call.times.bridged:
         call.out.append(StartTimer(MAX_DURATION, call.plan.max_duration_s))
     note_joined(call, at)
-    _carry_holds_over(call)
+    carry_holds_over(call)
     return CallState.BRIDGED
 
 
@@ -87,7 +87,7 @@ def note_holding(call: Call, event: LegHolds, at: float) -> CallState:
     return call.state
 
 
-def _carry_holds_over(call: Call) -> None:
+def carry_holds_over(call: Call) -> None:
     """A new pair: who is held is held by the one it talks to now."""
     for leg in (call.first, call.second):
         if leg is not None and leg.is_held:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import ending, legs, policy
+from . import ending, joined, legs, policy
 from .commands import HoldLeg, JoinLegs, StartTimer, TellReferrer, UnholdLeg
 from .events import LegHeld, TransferBegun, TransferFailed, TransferRequested
 from .model import By, Ending, Handover, Leg, LegState, Outcome, Party
@@ -128,6 +128,7 @@ def give_up(call: Call, at: float) -> CallState:
         return ending.settle(call, failed, at)
     if wanted.handover is Handover.REFERRED:
         call.out.append(UnholdLeg(wanted.staying_leg_id))
+        joined.carry_holds_over(call)  # most phones hold before they refer
     return CallState.BRIDGED
 
 

@@ -12,6 +12,15 @@ HISTORY_S: Final = 30.0
 
 POLL_S: Final = 0.2
 
+CHANNEL_ACTIONS: Final[dict[str, Json]] = {
+    "hangup": {},
+    "break": {},
+    "transfer": {"target": "4200"},
+    "callflow": {"id": "f" * 32},
+    "intercept": {"target_type": "device", "target_id": "f" * 32},
+}
+"""KAZOO's actions on live channels, each with what it needs."""
+
 
 def buttons(kit: Kit) -> None:
     """Press buttons whose extension has a device that never registers."""
@@ -223,6 +232,7 @@ def records(kit: Kit) -> None:
     kit.fails(
         "channels: a call nobody has", kit.ask("GET", f"{kit.base}/channels/nobody"), 404, word="nobody"
     )
+    _channel_actions(kit)
     kit.expect(
         "registrations",
         kit.ask("GET", f"{kit.base}/registrations"),
@@ -244,6 +254,17 @@ def records(kit: Kit) -> None:
         wants="nobody is registered",
         holds=lambda a: a.data == [],
     )
+
+
+def _channel_actions(kit: Kit) -> None:
+    """Every action that KAZOO documents is known: what is refused is the channel, which nobody has."""
+    path = f"{kit.base}/channels/nobody"
+    for action, values in CHANNEL_ACTIONS.items():
+        answer = kit.ask("POST", path, {"action": action, **values})
+        kit.fails(f"channels: {action} of a call nobody has", answer, 404, word="nobody")
+    flow = {"module": "hangup", "data": {}, "children": {}}
+    answer = kit.ask("PUT", path, {"action": "metaflow", "data": flow})
+    kit.fails("channels: a metaflow for a call nobody has", answer, 404, word="nobody")
 
 
 def _given_extension(kit: Kit, number: str, username: str) -> None:

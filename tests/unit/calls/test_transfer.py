@@ -20,6 +20,7 @@ from offhook.calls.events import (
     HoldRequested,
     LegAnswered,
     LegEnded,
+    LegHolds,
     LegRinging,
     LegsJoined,
     TimerFired,
@@ -167,6 +168,15 @@ def test_a_referrer_that_waits_is_taken_back() -> None:
     told.give(LegEnded("a", "NORMAL_CLEARING", 200, "", by_peer=True))
     assert told.call.ending is not None
     assert told.call.ending.by is By.EXTENSION
+
+
+def test_a_referrer_that_holds_finds_the_other_on_hold_again() -> None:
+    told = given_joined_call()
+    told.give(LegHolds("b", True), transfer_of("a", "b", Handover.REFERRED, step("c")))
+    assert not told.call.legs["a"].is_held
+    outputs = told.give(TransferStored(), BUSY)
+    assert commands(outputs, UnholdLeg | HoldLeg) == [UnholdLeg("a"), HoldLeg("a", "")]
+    assert commands(told.give(LegHolds("b", False)), UnholdLeg) == [UnholdLeg("a")]
 
 
 def test_a_referrer_may_hang_up_and_the_transfer_goes_on() -> None:

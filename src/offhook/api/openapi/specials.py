@@ -168,15 +168,39 @@ BY_WORD: Final[dict[tuple[str, str], Special]] = {
     ),
     ("DELETE", "reseller"): Special(title="Let it be a reseller no longer"),
     ("POST", "channels"): Special(
-        title="Act on a live leg: hang up, break, transfer …",
+        title="Act on a live leg: hang up, transfer, play …",
         success={202: "Done"},
-        fields=_object(("action",), action={"enum": ["hangup", "break", "transfer"]}, target=_TEXT),
+        fields=_object(
+            ("action",),
+            action={
+                "enum": ["hangup", "break", "transfer", "callflow", "intercept", "hold", "unhold", "play"]
+            },
+            target=_TEXT,
+            id=_TEXT,
+            target_type={"enum": ["device", "user"]},
+            target_id=_TEXT,
+            leg={"enum": ["self", "peer", "both"]},
+        ),
         example="hangup initiated",
     ),
     ("PUT", "channels"): Special(
         title="Run a module on a live leg: hangup, hold, unhold …",
         fields=_object(
-            ("module",), module={"enum": ["hangup", "hold", "unhold", "break", "resume"]}, data=_object()
+            ("module",),
+            module={
+                "enum": [
+                    "hangup",
+                    "break",
+                    "transfer",
+                    "callflow",
+                    "intercept",
+                    "hold",
+                    "unhold",
+                    "resume",
+                    "play",
+                ]
+            },
+            data=_object(),
         ),
         example="metaflow sent",
     ),
