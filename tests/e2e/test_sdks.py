@@ -1,15 +1,18 @@
 """Clients that others wrote for KAZOO do their work here unchanged."""
 
+import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .harness import Server
+from .harness import Account, Server
 
 SESSION = Path(__file__).parent / "harness" / "kazoo_sdk_session.py"
+NODE_SESSION = Path(__file__).parent / "harness" / "crossbar_session.js"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("kazoo") is None, reason="needs kazoo-sdk")
@@ -34,4 +37,53 @@ def test_kazoo_sdk_for_python(server: Server, version: str) -> None:
         "error: the field that is missing",
         "call: connect, quickcall, history, cdrs, channels",
         "account: delete",
+    ]
+
+
+NPM_S = 180.0
+CROSSBAR = "crossbar@1.0.0"
+
+
+@pytest.fixture(scope="module")
+def crossbar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the SDK for Node, fresh from the registry."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("needs npm")
+    folder = tmp_path_factory.mktemp("node")
+    words = [
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+        str(folder),
+    ]
+    try:
+        done = subprocess.run([*words, CROSSBAR], capture_output=True, text=True, timeout=NPM_S)
+    except subprocess.TimeoutExpired:
+        pytest.skip("needs the npm registry")
+    if done.returncode:
+        pytest.skip("needs the npm registry")
+    return folder / "node_modules" / "crossbar"
+
+
+def test_crossbar_for_node(server: Server, account: Account, crossbar: Path) -> None:
+    """It knows logins, accounts, users and devices; no other SDK for KAZOO is on the npm registry."""
+    user = {"first_name": "Jane", "last_name": "Doe", "username": "jane", "password": "correct horse"}
+    account.create("users", {**user, "priv_level": "admin"})
+    digest = hashlib.md5(b"jane:correct horse").hexdigest()
+    words = [str(crossbar), str(server.http_port), account.id, account.realm, digest]
+    done = subprocess.run(
+        ["node", "--no-deprecation", str(NODE_SESSION), *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "user_auth: login",
+        "users: create, get, list, update, delete",
+        "devices: create, get, list, update, delete",
+        "accounts: get, update, create, children, descendants, siblings, ancestors, channels, delete",
+        "users: quickcall",
+        "error: the field that is missing",
     ]

@@ -25,7 +25,8 @@ PARTS_MAX: Final = 20
 JSON_KINDS: Final = frozenset({"", "application/json", "application/x-json"})
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = frozenset({"multipart/form-data", "multipart/mixed"})
-BASE64: Final = "application/base64"
+BASE64: Final = frozenset({"application/base64", "application/x-base64"})
+"""2600hz's SDK for PHP sends the second."""
 
 _FORM_ENVELOPE: Final = frozenset({"auth_token", "verb", "accept", "authorization"})
 """Fields of an HTML form that belong to the envelope; all others are data."""
@@ -156,7 +157,7 @@ def _file_name(head: bytes) -> str:
 
 def _file(content: bytes, kind: str, name: str) -> Upload:
     """Return a file; base64 is decoded, with or without `data:audio/mp3;base64,` before it."""
-    if kind != BASE64:
+    if kind not in BASE64:
         return Upload(content, kind, name)
     prefix = _DATA_URI.match(content)
     try:

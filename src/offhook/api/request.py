@@ -19,6 +19,9 @@ FILE_MAX_BYTES: Final = 11_534_336
 
 REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
+_NEED_NO_DATA: Final = ("GET", "DELETE")
+"""Clients put a body around nothing into these: `{"verb": "DELETE"}`."""
+
 METHODS: Final = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE"})
 
 
@@ -105,7 +108,7 @@ class Request:
         read = read_body(body, kind, file_name=name, takes_files=takes_files)
         self.envelope, self.upload = _normalised(read.envelope), read.upload
         if "data" not in self.envelope:
-            if self.upload is not None:
+            if self.upload is not None or self.http_method in _NEED_NO_DATA:
                 return
             raise field_fault("data", "required", "Field is required but missing", value="data")
         data = self.envelope.pop("data")

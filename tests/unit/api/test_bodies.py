@@ -146,6 +146,12 @@ def test_what_has_no_content_type_is_told_so(node: ApiNode, acme: TestAccount) -
     assert "x-rfc2616" not in node.get(path).headers
 
 
+def test_a_body_around_nothing_may_come_with_delete(node: ApiNode, acme: TestAccount) -> None:
+    path = f"{acme.base}/clicktocall/{acme.given_button()}"
+    assert node.post(path, body=b'{"verb":"POST"}').data["data"]["required"]
+    assert node.delete(path, body=b'{"verb":"DELETE"}').data["_read_only"] == {"deleted": True}
+
+
 def test_an_array_is_data_only_where_it_says_so(node: ApiNode, acme: TestAccount) -> None:
     answer = node.put(f"{acme.base}/clicktocall", [{"name": "a", "extension": "1"}])
     assert (answer.status, list(answer.data)) == (400, ["data"])

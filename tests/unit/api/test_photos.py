@@ -40,9 +40,10 @@ def test_a_picture_comes_back_as_it_was(
     assert (node.get(path).status, node.delete(path).status) == (404, 404)
 
 
-def test_a_picture_may_come_in_base64(node: ApiNode, acme: TestAccount, jane: str) -> None:
+@pytest.mark.parametrize("kind", ["application/base64", "application/x-base64"])
+def test_a_picture_may_come_in_base64(node: ApiNode, acme: TestAccount, jane: str, kind: str) -> None:
     coded = b"data:image/png;base64," + base64.b64encode(PNG)
-    sent = node.post(path_of(acme, jane), body=coded, headers={"content-type": "application/base64"})
+    sent = node.post(path_of(acme, jane), body=coded, headers={"content-type": kind})
     assert sent.status == 200, sent.body
     assert node.get(path_of(acme, jane)).body == PNG
 

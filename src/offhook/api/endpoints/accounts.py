@@ -202,6 +202,7 @@ class AccountEndpoints(Collection):
             Route(f"{ACCOUNT_ITEM}/siblings", {"GET": self.siblings}),
             Route(f"{ACCOUNT_ITEM}/parents", {"GET": self.parents}),
             Route(f"{ACCOUNT_ITEM}/tree", {"GET": self.parents}),
+            Route(f"{ACCOUNT_ITEM}/ancestors", {"GET": self.parents}),
             Route(f"{ACCOUNT_ITEM}/move", {"POST": self.move}),
             Route(f"{ACCOUNT_ITEM}/trial", {"POST": self.expire}),
             Route(f"{ACCOUNT_ITEM}/reseller", {"PUT": self.promote, "DELETE": self.demote}),
