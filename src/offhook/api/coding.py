@@ -13,8 +13,9 @@ from typing import Any, Final
 from .envelope import Answer, Stream
 from .request import Request
 
-GZIP_LEAST_BYTES: Final = 1_400
-"""What fits into one packet gains nothing."""
+GZIP_LEAST_BYTES: Final = 4_096
+"""What fits into three packets arrives no sooner, and a compressor costs 50 µs to set up: connect's answer
+is 1.5 KB."""
 
 GZIP_ON_LOOP_BYTES: Final = 32_768
 """Compressed within a millisecond; more goes to a thread."""

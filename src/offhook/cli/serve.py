@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+from typing import Final
 
 import structlog
 import uvloop
@@ -14,6 +15,10 @@ from offhook.logs import configure_logs
 from offhook.settings import Settings
 
 _log = structlog.get_logger("offhook")
+
+GC_THRESHOLDS: Final = (20_000, 20, 50)
+"""A young collection when 20,000 more objects were made than freed (Python: 700): most of what a call makes
+is gone by then. What stands is looked at a fiftieth as often."""
 
 
 def run_server(settings: Settings) -> int:
@@ -34,6 +39,7 @@ async def _serve(settings: Settings) -> int:
     _announce(node, settings)
     gc.collect()
     gc.freeze()  # what was built at start stays: later collections need not look at it
+    gc.set_threshold(*GC_THRESHOLDS)
     signals = _signals_to_stop()
     await signals.acquire()
     _log.info("draining", live_calls=node.calls.count(), bound_s=settings.drain_s)

@@ -33,7 +33,7 @@ _plain_name_addr = re.compile(  # what nearly all peers write: "Name" <uri>;para
     rf'(?:"([^"\\]*+)"[ \t]*+)?<({_URI})>({_PARAMETERS})'
 ).fullmatch
 _plain_via = re.compile(
-    rf"SIP/2\.0/({_TOKEN}) ([A-Za-z0-9\-.]++)(?::([1-9][0-9]{{0,3}}))?({_PARAMETERS})"
+    rf"SIP/2\.0/({_TOKEN}) ([A-Za-z0-9\-.]++)(?::([1-9][0-9]{{0,4}}))?({_PARAMETERS})"
 ).fullmatch
 _plain_cseq = re.compile(rf"([0-9]{{1,9}}) ({_TOKEN})").fullmatch
 _via = re.compile(
@@ -123,7 +123,7 @@ class Parameters(tuple[str, ...]):
         for item in self:
             key, _, value = item.partition("=")
             if key == wanted or key.lower() == wanted:
-                return unquote(value)
+                return unquote(value) if '"' in value else value
         return default
 
     def pairs(self) -> list[tuple[str, str | None]]:
@@ -197,7 +197,8 @@ class Via(msgspec.Struct, frozen=True):
         if plain is not None:
             transport, host, digits, params = plain.groups("")
             port = int(digits) if digits else None
-            return cls(transport, host, port, _split(params))
+            if port is None or port <= MAX_PORT:
+                return cls(transport, host, port, _split(params))
         return cls._parse_slowly(text, header)
 
     @classmethod

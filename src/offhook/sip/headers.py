@@ -117,8 +117,9 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """Return every value: lines, split at commas where the header's grammar is a list."""
-        lines = self.lines(name)
-        if header_key(name) not in _LISTS:
+        key = known_key(name) or header_key(name)
+        lines = self.by_key().get(key) or []
+        if key not in _LISTS:
             return list(lines)
         if len(lines) == 1 and lines[0] and "," not in lines[0]:
             return [lines[0]]
@@ -134,7 +135,7 @@ class Headers:
 
     def prepend(self, name: str, value: str) -> None:
         """Put a line before all others; Via and Record-Route grow this way."""
-        key = _key_or_raise(name)
+        key = known_key(name) or _key_or_raise(name)
         self._fields.insert(0, (key, name, value))
         self._changed(key)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from .errors import RemoteMalformed
 from .grammar import WILDCARD, CSeq, NameAddr, Via, parse_addresses, parse_digits
@@ -33,22 +33,22 @@ class SipMessage:
 
     def _one(self, key: str, parse: Callable[[str, str], T]) -> T:
         """Return the parsed value of a header that must be there once."""
-        parsed = self.headers.parsed
+        parsed: dict[str, T] = self.headers.parsed
         value = parsed.get(key)
         if value is None:
             lines = self.headers.by_key().get(key, ())
             if len(lines) != 1:
                 raise RemoteMalformed(key, "repeated" if lines else "missing")
             value = parsed[key] = parse(lines[0], key)
-        return cast(T, value)
+        return value
 
     def _many(self, key: str, parse: Callable[[Iterable[str], str], T]) -> T:
         """Return the parsed elements of a list header."""
-        parsed = self.headers.parsed
+        parsed: dict[str, T] = self.headers.parsed
         value = parsed.get(key)
         if value is None:
             value = parsed[key] = parse(self.headers.get_all(key), key)
-        return cast(T, value)
+        return value
 
     @property
     def vias(self) -> tuple[Via, ...]:

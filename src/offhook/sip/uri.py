@@ -21,7 +21,7 @@ _is_headers = re.compile(rf"[{_PLAIN}\[\]/?:+$]+=[{_PLAIN}\[\]/?:+$]*"
                          rf"(?:&[{_PLAIN}\[\]/?:+$]+=[{_PLAIN}\[\]/?:+$]*)*").fullmatch  # fmt: skip
 _host_port = re.compile(r"([A-Za-z0-9\-._]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]+))?").fullmatch
 _plain_uri = re.compile(  # what nearly all peers write: no password, escapes, headers or IPv6
-    r"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$]++)@)?([A-Za-z0-9\-._]++)(?::([1-9][0-9]{0,3}))?"
+    r"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$]++)@)?([A-Za-z0-9\-._]++)(?::([1-9][0-9]{0,4}))?"
     r"((?:;[A-Za-z0-9\-_.!~*'()]++(?:=[A-Za-z0-9\-_.!~*'():]*+)?)*+)"
 ).fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
@@ -56,11 +56,12 @@ class SipUri(msgspec.Struct, frozen=True):
     def parse(cls, text: str, header: str = "URI") -> Self:
         """Parse a sip: or sips: URI. Raises RemoteMalformed: status 416 if the scheme is another."""
         plain = _plain_uri(text)
-        if plain is None:
-            return cls._parse_slowly(text, header)
-        scheme, user, host, digits, params = plain.groups("")
-        port = int(digits) if digits else None
-        return cls(scheme, user, None, host, port, _split_parameters(params))
+        if plain is not None:
+            scheme, user, host, digits, params = plain.groups("")
+            port = int(digits) if digits else None
+            if port is None or port <= MAX_PORT:
+                return cls(scheme, user, None, host, port, _split_parameters(params))
+        return cls._parse_slowly(text, header)
 
     @classmethod
     def _parse_slowly(cls, text: str, header: str) -> Self:

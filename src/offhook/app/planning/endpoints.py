@@ -1,10 +1,12 @@
 """From a thing to ring to the INVITE: Request-URI, From, headers, credentials."""
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from offhook.calls.model import EndpointKind, EndpointPlan
+from offhook.app.ports import Json
+from offhook.calls.model import EndpointKind, EndpointPlan, Redirect
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.uri import SipUri
 
@@ -27,6 +29,8 @@ from .profile import CallerId, seconds_at, text_at, texts_at, value_at
 from .rings import Binding, DeviceRing, GatewayRing, Headers, Ring, UriRing
 
 SIP_PORT: Final = 5060
+NO_REDIRECT: Final = Redirect()
+"""As the node's settings say, to hosts that they allow."""
 
 
 class LegView(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +113,7 @@ def _device_endpoint(
         auto_answer=asked is not None,
         presence_id=presence_id,
         hold_media=profile.hold_media,
+        redirect=_redirect(data, profile.account.data),
     )
 
 
@@ -136,6 +141,7 @@ def _request_uri(ring: DeviceRing, binding: Binding, view: LegView) -> str:
     return str(msgspec.structs.replace(contact, user=uri_user(to_user)))
 
 
+@lru_cache(maxsize=1_024)  # the contacts of phones, over and over
 def _intercom(request_uri: str) -> str:
     """Return the URI with `intercom=true`, as FreeSWITCH's sip_auto_answer does."""
     try:
@@ -201,6 +207,7 @@ def _gateway_endpoints(ring: GatewayRing, view: LegView, *, is_last_way: bool) -
         timeout_s=ring.timeout_s,
         progress_timeout_s=seconds_at(gateway, "progress_timeout") or grace_s,
         hold_media=ring.payer.hold_media,
+        redirect=_redirect(gateway, ring.payer.account.data, own_host=text_at(gateway, "server")),
     )
     return [endpoint]
 
@@ -211,6 +218,17 @@ def _asserted(ring: GatewayRing, identity: CallerId, view: LegView, *, privacy: 
     caller = CallerId(own.name or identity.name, own.number) if own.number else identity
     realm = (own.number and ring.payer.asserted_realm) or view.realm
     return identity_headers(caller, realm, form=text_at(ring.gateway, "identity_header"), privacy=privacy)
+
+
+def _redirect(data: Json, account: Json, *, own_host: str = "") -> Redirect:
+    """Return where a device or gateway may send us on to: its own server, and what the account allows."""
+    follow = data.get("follow_redirects")
+    if follow is None and not account.get("sip_uri_allow") and not own_host:
+        return NO_REDIRECT
+    own = (own_host,) if own_host else ()
+    return Redirect(
+        follow=follow if isinstance(follow, bool) else None, hosts=(*own, *texts_at(account, "sip_uri_allow"))
+    )
 
 
 def gateway_uri(ring: GatewayRing) -> str:

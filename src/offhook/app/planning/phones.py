@@ -1,6 +1,7 @@
 """Phones of the account: whether a device can be rung, and where it is."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from offhook.sip.uri import SipUri
 
 from .account_directory import AccountDirectory
 from .numbers import uri_user
-from .profile import Profile, text_at
+from .profile import Profile, Profiles, text_at
 from .rings import Binding, DeviceRing
 
 Registrations = Callable[[str], Sequence[Binding]]
@@ -32,14 +33,15 @@ class Absent(msgspec.Struct, frozen=True):
 class Phones:
     """Finds the phones behind device and user documents."""
 
-    def __init__(self, directory: AccountDirectory, registrations: Registrations) -> None:
+    def __init__(self, directory: AccountDirectory, registrations: Registrations, profiles: Profiles) -> None:
         self.directory = directory
+        self._profiles = profiles
         self._registrations = registrations
 
     async def profile_of(self, device: Document) -> Profile:
         """Return device, owner and account as one."""
         owner = await self.directory.owner_of(device)
-        return Profile(account=self.directory.account, user=owner, device=device)
+        return self._profiles.of(self.directory.account, owner, device)
 
     async def build(self, device: Document) -> DeviceRing | Absent:
         """Return the phone, registered or not; Absent if it is switched off or wants quiet."""
@@ -72,21 +74,22 @@ def static_address(device: Document, profile: Profile) -> str:
     static = text_at(device.data, "sip.static_route")
     route = static or text_at(device.data, "sip.route")
     if static or (text_at(device.data, "sip.invite_format") == "route" and route):
-        return _as_uri(device, route)
+        return _as_uri(route, text_at(device.data, "sip.transport"))
     ip = text_at(device.data, "sip.ip")
     if text_at(device.data, "sip.method") == "ip" and ip:
         user = text_at(device.data, "sip.static_invite") or profile.sip_username
-        return _as_uri(device, f"sip:{uri_user(user)}@{ip}" if user else f"sip:{ip}")
+        uri = f"sip:{uri_user(user)}@{ip}" if user else f"sip:{ip}"
+        return _as_uri(uri, text_at(device.data, "sip.transport"))
     return ""
 
 
-def _as_uri(device: Document, text: str) -> str:
-    """Return the URI with the device's transport; empty if it is none (then the phone is unreachable)."""
+@lru_cache(maxsize=1_024)  # the phones of a busy account, over and over
+def _as_uri(text: str, transport: str) -> str:
+    """Return the URI with this transport; empty if it is none (then the phone is unreachable)."""
     try:
         uri = SipUri.parse(text if text[:4].lower().startswith("sip") and ":" in text[:5] else f"sip:{text}")
     except RemoteMalformed:
         return ""
-    transport = text_at(device.data, "sip.transport").lower()
     if transport and not uri.transport:
-        uri = uri.with_params(transport=transport)
+        uri = uri.with_params(transport=transport.lower())
     return str(uri)

@@ -14,6 +14,7 @@ from .endpoints import LegView
 from .explanation import explain
 from .legs import make_steps, name_legs
 from .phones import Phones, Registrations
+from .profile import Profiles
 from .rings import Route
 from .routing import Router
 
@@ -38,9 +39,12 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     resting: Callable[[str, str], str] = lambda resource_id, request_uri: ""
     """(resource id, Request-URI) → hangup cause of a carrier that rests; empty: it does not."""
 
+    profiles: Profiles = msgspec.field(default_factory=Profiles)
+    """What was worked out of the documents of phones."""
+
     def router(self, account: Document, *, for_visitor: bool) -> Router:
         """Return what routes numbers in an account, for one plan."""
-        phones = Phones(AccountDirectory(self.documents, account), self.registrations)
+        phones = Phones(AccountDirectory(self.documents, account), self.registrations, self.profiles)
         return Router(phones, self.random, for_visitor=for_visitor, resting=self.resting)
 
 

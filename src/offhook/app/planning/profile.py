@@ -8,6 +8,9 @@ import msgspec
 
 from offhook.app.ports import Document, Json
 
+PROFILES_MAX: Final = 10_000
+"""About 1 KB each; as many as the store remembers documents."""
+
 _PRIVACIES: Final = frozenset(("full", "name", "number"))
 
 
@@ -56,12 +59,12 @@ class Profile:
             merged |= object_at(data, key)
         return merged
 
-    @property
+    @cached_property
     def is_enabled(self) -> bool:
         """Tell whether device and owner are switched on."""
         return all(document.data.get("enabled", True) for document in (self.device, self.user) if document)
 
-    @property
+    @cached_property
     def does_not_disturb(self) -> bool:
         """Tell whether account, user or device wants quiet."""
         return any(value_at(data, "do_not_disturb.enabled") is True for data in self._levels())
@@ -85,7 +88,7 @@ class Profile:
         presence = own or owners or self.sip_username
         return presence if not presence or "@" in presence else f"{presence}@{self.realm}"
 
-    @property
+    @cached_property
     def call_forward(self) -> CallForward | None:
         """The forward in force: an enabled one before one for failover, the device's before the user's."""
         forwards = [
@@ -98,13 +101,13 @@ class Profile:
                     return _call_forward(forward, enabled=wanted == "enabled")
         return None
 
-    @property
+    @cached_property
     def hold_media(self) -> str:
         """What the other party hears that is put on hold here: the device's, the user's or the account's."""
         media = self.setting("music_on_hold.media_id")
         return media if isinstance(media, str) else ""
 
-    @property
+    @cached_property
     def outbound_privacy(self) -> str:
         """`full`, `name`, `number`, or empty for none."""
         word = self.setting("caller_id_options.outbound_privacy")
@@ -154,6 +157,23 @@ class Profile:
             name=configured.name or self.full_name or device_name,
             number=configured.number or fallback.partition("@")[0],
         )
+
+
+class Profiles:
+    """Profiles made lately: what they have worked out is good until one of their documents changes."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], Profile] = {}
+
+    def of(self, account: Document, user: Document | None, device: Document) -> Profile:
+        """Return the profile of a phone, with exactly these documents."""
+        key = (account.id, device.id)
+        made = self._made.get(key)
+        if made is None or made.device is not device or made.user is not user or made.account is not account:
+            if len(self._made) >= PROFILES_MAX:
+                self._made.clear()
+            made = self._made[key] = Profile(account=account, user=user, device=device)
+        return made
 
 
 def _call_forward(forward: Json, *, enabled: bool) -> CallForward:

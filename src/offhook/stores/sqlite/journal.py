@@ -22,12 +22,9 @@ INSERT INTO calls (call_id, account_id, authorizing_id, accepted_at, plan) VALUE
 ON CONFLICT (call_id) DO NOTHING RETURNING number
 """
 STATE: Final = "SELECT number, is_final FROM calls WHERE call_id = ?"
-APPEND: Final = """
-INSERT INTO journal (call_number, sequence, at, fact)
-SELECT number, ?, ?, ? FROM calls WHERE call_id = ? AND is_final = 0
-"""
+APPEND: Final = "INSERT INTO journal (call_number, sequence, at, fact) VALUES (?, ?, ?, ?)"
 FINISH: Final = "INSERT INTO journal (call_number, sequence, at, fact, is_final) VALUES (?, ?, ?, ?, 1)"
-CLOSE: Final = "UPDATE calls SET is_final = 1 WHERE number = ?"
+CLOSE: Final = "UPDATE calls SET is_final = 1 WHERE number = ? AND is_final = 0"
 ADD_HISTORY: Final = """
 INSERT INTO history (account_id, button_id, timestamp, data)
 SELECT account_id, authorizing_id, ?, ? FROM calls WHERE number = ?
@@ -54,6 +51,8 @@ class SqliteJournal:
         self._writer = writer
         self._reader = reader
         self._listings = listings
+        self._numbers: dict[str, int] = {}
+        """Of the calls that are live, so that an entry needs no look-up."""
 
     async def accept(
         self, plan: CallPlan, accepted_at: float, *, claim: IdempotencyClaim | None = None
@@ -61,13 +60,15 @@ class SqliteJournal:
         """Store the call as open, and its claim with it; return when both are durable."""
         row = (plan.call_id, plan.account_id, plan.authorizing_id, accepted_at, _encode(plan))
 
-        def write(connection: apsw.Connection) -> None:
+        def write(connection: apsw.Connection) -> int:
             if claim is not None:
                 write_claim(connection, claim, accepted_at)
-            if connection.execute(ACCEPT, row).get is None:
+            number: int | None = connection.execute(ACCEPT, row).get
+            if number is None:
                 raise CallIdTaken(plan.call_id)
+            return number
 
-        await self._writer.run(write)
+        self._numbers[plan.call_id] = await self._writer.run(write)
 
     def append(
         self, call_id: str, sequence: int, at: float, fact: bytes, *, outbox: Sequence[OutboxRow] = ()
@@ -75,9 +76,10 @@ class SqliteJournal:
         """Queue an entry for the next group commit."""
 
         def write(connection: apsw.Connection) -> None:
-            connection.execute(APPEND, (sequence, at, fact, call_id))
-            if not connection.changes():
-                raise LookupError(f"no open call {call_id} for entry {sequence}")
+            number = self._numbers.get(call_id)
+            if number is None:
+                number = self._numbers[call_id] = self._look_up(connection, call_id)
+            connection.execute(APPEND, (number, sequence, at, fact))
             write_rows(connection, outbox)
 
         self._writer.post(write)
@@ -101,19 +103,26 @@ class SqliteJournal:
         legs = [_cdr_row(cdr) for cdr in cdrs]
 
         def write(connection: apsw.Connection) -> None:
-            number, is_final = connection.execute(STATE, (call_id,)).get or (None, False)
-            if number is None:
-                raise LookupError(f"no call {call_id}")
-            if is_final:
+            number = self._numbers.pop(call_id, 0) or self._look_up(connection, call_id)
+            connection.execute(CLOSE, (number,))
+            if not connection.changes():
                 raise AlreadyFinal(call_id)
             connection.execute(FINISH, (number, sequence, at, fact))
-            connection.execute(CLOSE, (number,))
             if history is not None:
                 connection.execute(ADD_HISTORY, (history["timestamp"], _encode(history), number))
             connection.executemany(ADD_CDR, [(*leg, number) for leg in legs])
             write_rows(connection, outbox)
 
         await self._writer.run(write, urgent=False)
+
+    def _look_up(self, connection: apsw.Connection, call_id: str) -> int:
+        """Return the number of an open call: one of the process before, or whose client left."""
+        number, is_final = connection.execute(STATE, (call_id,)).get or (None, False)
+        if number is None:
+            raise LookupError(f"no call {call_id}")
+        if is_final:
+            raise AlreadyFinal(call_id)
+        return int(number)
 
     async def open_calls(self) -> Sequence[StoredCall]:
         """Return calls without a final entry, oldest first."""

@@ -246,6 +246,8 @@ class Writer:
         until = time.monotonic() + SLICE_S
         is_alone = len(group) == 1
         for job in group:
+            if job.operation is probe:
+                continue
             if job.in_thread:
                 await self._thread.run(partial(self._perform, job, is_alone=is_alone))
             else:
@@ -256,6 +258,8 @@ class Writer:
         if is_alone and group[0].error is not None:
             self._connection.execute("ROLLBACK")
             return
+        if any(job.operation is probe for job in group):
+            probe(self._connection)
         if somebody_waits:
             await self._thread.run(partial(self._connection.execute, "COMMIT"))
         else:
