@@ -1,4 +1,4 @@
-"""SIP over TLS: trunks that must prove who they are, clients that may, and a certificate of our own making."""
+"""SIP over TLS: trunks that must prove who they are, clients that may, and a certificate of our own make."""
 
 import socket
 import ssl

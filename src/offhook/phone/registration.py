@@ -10,6 +10,7 @@ from offhook.sip.client_request import ClientRequest
 from offhook.sip.commands import OutgoingRequest
 from offhook.sip.grammar import NameAddr
 from offhook.sip.message import Response, parse_expires
+from offhook.sip.transaction_layer import bracketed
 from offhook.sip.uri import SipUri
 
 from .model import PhoneEvent, PhoneSettings, Registered, RegistrationFailed
@@ -51,7 +52,7 @@ class Registration:
         """Where we can be called."""
         settings = self._settings
         host, port = self._endpoint.address
-        return f"<sip:{settings.username}@{host}:{port};transport={settings.transport}>"
+        return f"<sip:{settings.username}@{bracketed(host)}:{port};transport={settings.transport}>"
 
     def register(self) -> None:
         """Say where we are; the answer comes through `take`."""
