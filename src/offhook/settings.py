@@ -125,6 +125,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Calls this node starts per second; 0 = no limit."""
     calls_max: Count = 0
     """Calls that may stand on this node; 0 = no limit."""
+    sip_follow_redirects: bool = False
+    """Addresses that a phone or carrier names in a 3xx are rung, if sip_uri_allow, the account or the carrier
+    allows their host; devices and gateways may say otherwise."""
     sip_session_expires_s: Annotated[int, Meta(ge=0, le=86_400)] = 1800
     """Session interval that is asked of phones and trunks (RFC 4028): one that vanishes is noticed within it.
     At least 90; 0: no session timers."""

@@ -10,7 +10,7 @@ from .conftest import FarEnd
 from .harness import Account, RtpEndpoint, Sipp
 from .harness.far_ends import ANSWERS, BUSY, OVERLOADED, gateway, proxy
 from .harness.ports import HOST
-from .harness.scenario import receive_invite, refuse, scenario
+from .harness.scenario import Scenario, receive_invite, refuse, scenario
 
 pytestmark = pytest.mark.needs("sipp")
 
@@ -163,5 +163,45 @@ def test_a_cause_in_a_refusal_says_more_than_its_status(far_end: FarEnd, account
     call = account.wait_for_outcome(account.connect(button, NUMBER))
     assert (call["outcome"], call["hangup_cause"], call["sip_code"]) == ("busy", "USER_BUSY", 503)
     assert 'Reason: Q.850;cause=17;text="USER_BUSY", SIP;cause=486' in phone.wait_received("BYE")
+    carrier.assert_clean()
+    phone.assert_clean()
+
+
+def moved_to(port: str) -> Scenario:
+    """A carrier that names another server, and a worse one, which is not allowed."""
+    contacts = f"<sip:elsewhere@192.0.2.1>;q=1.0, <sip:{NUMBER}@{HOST}:{port}>;q=0.5"
+    return scenario("has moved", receive_invite(), *refuse(302, "Moved Temporarily", contact=contacts))
+
+
+def test_a_redirect_is_followed_where_the_gateway_says_so(far_end: FarEnd, account: Account) -> None:
+    there = far_end(ANSWERS)
+    carrier = far_end(moved_to(str(there.port)))
+    create_carrier(account, carrier, follow_redirects=True)
+    phone, button = create_caller(far_end, account)
+    call_id = account.connect(button, NUMBER)
+    account.wait_for_time(call_id, "bridged")
+    account.hang_up(call_id)
+    call = account.wait_for_outcome(call_id)
+    assert call["outcome"] == "connected"
+    invite = there.received("INVITE")[0]
+    assert invite.startswith(f"INVITE sip:{NUMBER}@{HOST}:{there.port}")
+    assert f"Diversion: <sip:{NUMBER}@{HOST}:{carrier.port}>;reason=unconditional;counter=1" in invite
+    assert "index=1.1;mp=1" in invite
+    steps = [step for step in account.get("calls", call_id, "timeline") if step["what"] == "leg_redirected"]
+    assert [step["uri"] for step in steps] == [f"sip:{NUMBER}@{HOST}:{there.port}"]
+    for peer in (carrier, there, phone):
+        peer.assert_clean()
+
+
+def test_a_redirect_is_not_followed_unless_it_is_allowed(far_end: FarEnd, account: Account) -> None:
+    carrier = far_end(moved_to("9"))
+    create_carrier(account, carrier)
+    phone, button = create_caller(far_end, account)
+    call = account.wait_for_outcome(account.connect(button, NUMBER))
+    assert (call["outcome"], call["hangup_cause"], call["sip_code"]) == (
+        "failed",
+        "REDIRECTION_TO_NEW_DESTINATION",
+        302,
+    )
     carrier.assert_clean()
     phone.assert_clean()

@@ -119,7 +119,7 @@ CASES: Final = [
     Case("silent", second("no_answer", "NO_USER_RESPONSE", by="policy"), contact=SILENT),
     Case("unknown there", second("unreachable", "UNALLOCATED_NUMBER", 404), contact=UNKNOWN),
     Case("overloaded", second("failed", "NORMAL_TEMPORARY_FAILURE", 503), contact=OVERLOADED),
-    Case("moved", second("failed", "NORMAL_UNSPECIFIED", 302), contact=MOVED),
+    Case("moved", second("failed", "REDIRECTION_TO_NEW_DESTINATION", 302), contact=MOVED),
     Case("unknown here", second("unreachable", "NO_ROUTE_DESTINATION", by="platform")),
     Case(
         "not registered",

@@ -33,11 +33,13 @@ from offhook.calls.events import (
     LegEnded,
     LegEvent,
     LegPickedUp,
+    LegRedirected,
     LegReferred,
     LegsJoined,
     LinkLost,
     LinkRequested,
     PlayRequested,
+    RedirectStored,
     SurplusAnswered,
     SurplusEnded,
     SurplusNoted,
@@ -458,6 +460,9 @@ class CallService:
         self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
         if isinstance(fact, LegPickedUp):
             self._answers.confirm(fact.leg_id)
+        elif isinstance(fact, LegRedirected):
+            redirected = fact.endpoint.leg_id
+            self._own(self._store_redirect(live, redirected), f"store redirect of {live.call_id}")
         elif isinstance(fact, TransferBegun):
             self._own(self._store_transfer(live), f"store transfer of {live.call_id}")
         self._observe_fact(live.call, entry, fact)
@@ -469,15 +474,24 @@ class CallService:
 
     async def _store_transfer(self, live: LiveCall) -> None:
         """Let the target ring when the journal holds it: whoever may ring is ended after a crash."""
-        is_durable = True
+        is_durable = await self._is_stored(live)
+        if self._calls.get(live.call_id) is live:
+            self._feed(live, TransferStored(is_durable))
+
+    async def _store_redirect(self, live: LiveCall, leg_id: str) -> None:
+        """Let the next address of a leg ring when the journal holds it."""
+        is_durable = await self._is_stored(live)
+        if self._calls.get(live.call_id) is live:
+            self._feed(live, RedirectStored(leg_id, is_durable))
+
+    async def _is_stored(self, live: LiveCall) -> bool:
         try:
             async with asyncio.timeout(TRANSFER_STORE_BOUND_S):
                 await self._journal.durable()
         except (StorageLost, TimeoutError) as error:
-            _log.warning("a transfer was given up unstored", call_id=live.call_id, reason=repr(error))
-            is_durable = False
-        if self._calls.get(live.call_id) is live:
-            self._feed(live, TransferStored(is_durable))
+            _log.warning("new legs are given up unstored", call_id=live.call_id, reason=repr(error))
+            return False
+        return True
 
     def _start_timer(self, live: LiveCall, command: StartTimer) -> None:
         running = live.timers.get(command.name)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from offhook.calls.events import CallEnded, CallLinked, Fact, TransferBegun, decode_fact
+from offhook.calls.events import CallEnded, CallLinked, Fact, LegRedirected, TransferBegun, decode_fact
 from offhook.calls.model import CallPlan, PartyPlan
 from offhook.kernel import iso8601_ms
 
@@ -12,6 +12,7 @@ from .ports import JournalEntry, Json, StoredCall, TraceLine
 Moment = tuple[float, Json]
 
 TRANSFER_TAG: Final = b"transfer_begun"
+REDIRECT_TAG: Final = b"leg_redirected"
 
 _SHOWN: Final = frozenset(
     (
@@ -36,9 +37,12 @@ def timeline_of(
 
 def leg_ids(plan: CallPlan, entries: Iterable[JournalEntry] = ()) -> list[str]:
     """Return the legs that a plan and its transfers may ring, in order."""
-    facts = [decode_fact(entry.fact) for entry in entries if TRANSFER_TAG in entry.fact]
+    tags = (TRANSFER_TAG, REDIRECT_TAG)
+    facts = [decode_fact(entry.fact) for entry in entries if any(tag in entry.fact for tag in tags)]
     targets = [fact.transfer.target for fact in facts if isinstance(fact, TransferBegun)]
-    return [endpoint.leg_id for party in (plan.first, plan.second, *targets) for endpoint in party.endpoints]
+    redirected = [fact.endpoint.leg_id for fact in facts if isinstance(fact, LegRedirected)]
+    parties = (plan.first, plan.second, *targets)
+    return [endpoint.leg_id for party in parties for endpoint in party.endpoints] + redirected
 
 
 def _request(plan: CallPlan) -> list[Json]:
@@ -119,6 +123,8 @@ def _fields(fact: Fact) -> Json:
             "number": transfer.target.number,
             "route": transfer.target.route,
         }
+    if isinstance(fact, LegRedirected):
+        return {"leg_id": fact.leg_id, "next_leg_id": fact.endpoint.leg_id, "uri": fact.endpoint.request_uri}
     if isinstance(fact, CallLinked):
         link = fact.link
         return {name: getattr(link, name) for name in link.__struct_fields__}

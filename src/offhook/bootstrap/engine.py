@@ -19,6 +19,7 @@ from offhook.engines.embedded.logins import SipLogins
 from offhook.engines.embedded.media_library import MediaLibrary
 from offhook.engines.embedded.own_addresses import OwnAddresses
 from offhook.engines.embedded.password_guard import PasswordGuard
+from offhook.engines.embedded.redirects import RedirectRules
 from offhook.engines.embedded.relay import MediaRelay
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.rtp_io import RtpIoRelay
@@ -139,6 +140,7 @@ class SipParts:
             clock=self._clock,
             random=self._random,
             identities=LegIdentities(secret),
+            redirects=RedirectRules(self._settings.sip_follow_redirects, self._settings.sip_uri_hosts),
         )
 
     def _resolver(self) -> Resolver:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from .model import By, Ending, Link, Transfer
+from .model import By, Ending, EndpointPlan, Link, Transfer
 
 # --- inputs of the call machine -------------------------------------------------------------------
 
@@ -46,6 +46,8 @@ class LegEnded(msgspec.Struct, frozen=True):
     """The far end refused or hung up; False: we asked for it, or nobody answered."""
     retry_after_s: int = 0
     """A refusal said that trying again before is in vain; 0: it did not."""
+    targets: tuple[str, ...] = ()
+    """A refusal named other addresses that may be rung, the best first."""
 
 
 class LegHolds(msgspec.Struct, frozen=True):
@@ -155,6 +157,14 @@ class LinkLost(msgspec.Struct, frozen=True):
     hangup_cause: str
 
 
+class RedirectStored(msgspec.Struct, frozen=True):
+    """The journal has the next address of a leg: it may be rung. Comes once after LegRedirected."""
+
+    leg_id: str
+    is_durable: bool = True
+    """False: the disk refuses; nothing may be rung."""
+
+
 LegEvent = (
     LegRinging | LegAnswered | LegsJoined | LegHolds | LegEnded | LegReferred | SurplusAnswered | SurplusEnded
 )
@@ -174,6 +184,7 @@ CallInput = (
     | BreakRequested
     | TransferRequested
     | TransferStored
+    | RedirectStored
     | LinkRequested
     | LinkLost
 )
@@ -188,6 +199,14 @@ class LegDialed(msgspec.Struct, frozen=True, tag="leg_dialed"):
     party: str
     side: str
     endpoint_id: str
+
+
+class LegRedirected(msgspec.Struct, frozen=True, tag="leg_redirected"):
+    """A refused leg named another address, which is rung next; LegDialed follows."""
+
+    leg_id: str
+    """Who was refused."""
+    endpoint: EndpointPlan
 
 
 class LegRang(msgspec.Struct, frozen=True, tag="leg_ringing"):
@@ -274,7 +293,8 @@ class CallEnded(msgspec.Struct, frozen=True, tag="ended"):
 
 
 Fact = (
-    LegDialed
+    LegRedirected
+    | LegDialed
     | LegRang
     | LegPickedUp
     | CallBridged

@@ -5,6 +5,7 @@ credentials are strings that only an engine reads.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -71,6 +72,25 @@ class MediaMode(StrEnum):
     """Directly (RFC 3725 flow IV), with the relay as fallback."""
 
 
+MAX_REDIRECTS: Final = 5
+"""Addresses a leg may be sent on to, one after the other; a person waits meanwhile."""
+
+
+class Redirect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What becomes of a refusal that names other addresses (SIP 3xx)."""
+
+    follow: bool | None = None
+    """They are rung; None: as the engine's own settings say."""
+    hosts: tuple[str, ...] = ()
+    """Where to, beside what those settings allow."""
+    left: int = MAX_REDIRECTS
+    """How often yet."""
+    tried: tuple[str, ...] = ()
+    """Addresses that were rung before this one, the first first."""
+    waiting: tuple[str, ...] = ()
+    """Other addresses named with this one, should it not answer."""
+
+
 class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One address to ring, and everything an engine needs to ring it. One endpoint becomes one leg."""
 
@@ -118,6 +138,7 @@ class EndpointPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     presence_id: str = ""
     hold_media: str = ""
     """What the other party hears when this one holds it: media id or tone; empty: the engine's music."""
+    redirect: Redirect = Redirect()
     received: str = ""
     """Of a caller, who rang us instead of being rung: what an engine needs to answer it, in this process or
     after a crash in the next; nobody else reads it."""
@@ -296,6 +317,8 @@ class Leg(msgspec.Struct, kw_only=True):
     """Something was begun to be played to it, once, and nobody has stopped it."""
     number: str = ""
     """What a transfer reached it by; empty: the number of its party in the plan."""
+    redirected_to: str = ""
+    """The leg to the next address that this one named when it refused."""
     joined_to: str = ""
     """The leg it was joined to last."""
 

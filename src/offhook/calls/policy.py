@@ -47,6 +47,11 @@ Q850: Final[dict[str, int]] = {
 
 _CAUSE_OF_SIP: Final[dict[int, str]] = {
     200: "NORMAL_CLEARING",
+    300: "REDIRECTION_TO_NEW_DESTINATION",
+    301: "REDIRECTION_TO_NEW_DESTINATION",
+    302: "REDIRECTION_TO_NEW_DESTINATION",
+    305: "REDIRECTION_TO_NEW_DESTINATION",
+    380: "REDIRECTION_TO_NEW_DESTINATION",
     400: "NORMAL_TEMPORARY_FAILURE",
     401: "CALL_REJECTED",
     402: "CALL_REJECTED",
@@ -178,8 +183,11 @@ def outcome_of(hangup_cause: str, sip_code: int) -> Outcome:
 def most_telling(legs: Iterable[Leg]) -> Leg | None:
     """Return the failed leg that best says why a party was not reached; None if no leg was rung."""
     rung = [leg for leg in legs if leg.hangup_cause]
+    known = {leg.leg_id for leg in rung}
     return min(
-        rung,
+        [
+            leg for leg in rung if leg.redirected_to not in known
+        ],  # the last address of a redirected leg speaks
         key=lambda leg: _MOST_TELLING.index(_failure_of(leg)),
         default=None,
     )

@@ -26,12 +26,14 @@ def recover(call: Call, dialogs: Mapping[str, str], at: float) -> CallState:
         for endpoint in plan.endpoints:
             leg = call.legs.setdefault(endpoint.leg_id, Leg(endpoint=endpoint, party=party, side=plan.side))
             _end_lost(call, leg, dialogs.get(leg.leg_id, ""))
+    for leg in call.legs.values():  # where a leg was redirected to
+        _end_lost(call, leg, dialogs.get(leg.leg_id, ""))
     call.out.append(StartTimer(ENDING_BOUND, ENDING_BOUND_S))
     return ending.end_if_clean(call, at)
 
 
 def _end_lost(call: Call, leg: Leg, dialog: str) -> None:
-    if leg.state is LegState.ENDED:
+    if leg.state in (LegState.ENDING, LegState.ENDED):
         return
     leg.state, leg.hangup_cause = LegState.ENDING, policy.CRASH
     may_be_answered = leg.endpoint.is_caller and call.second is not None

@@ -14,6 +14,7 @@ from .events import (
     LegOver,
     LegPickedUp,
     LegRang,
+    LegRedirected,
     MediaPlayed,
     SurplusNoted,
     TransferBegun,
@@ -22,6 +23,7 @@ from .events import (
 from .joined import note_joined
 from .linking import note_linked
 from .model import CallPlan, EndpointPlan, Leg, LegState, Party, Side
+from .redirecting import plan_next
 from .states import CallState
 from .transferring import put_in_place
 
@@ -50,6 +52,11 @@ class Replay:
         elif isinstance(fact, CallLinked):
             if fact.link.staying_leg_id in call.legs:
                 note_linked(call, fact.link)
+        elif isinstance(fact, LegRedirected):
+            self._endpoints[fact.endpoint.leg_id] = fact.endpoint
+            redirected = call.legs.get(fact.leg_id)
+            if redirected is not None:
+                plan_next(call, redirected, fact.endpoint)  # it may be rung before the journal says so
         elif isinstance(fact, LegDialed):
             _note_dialed(call, self._endpoints, fact, at)
         elif (leg := call.legs.get(fact.leg_id)) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import ending, inbound, legs, policy, transferring
+from . import ending, inbound, legs, policy, redirecting, transferring
 from .commands import DialLeg, PassEarlyMedia, PlayToLeg, StartTimer, StopTimer
 from .events import (
     LegAnswered,
@@ -13,6 +13,7 @@ from .events import (
     LegPickedUp,
     LegRang,
     LegRinging,
+    RedirectStored,
     TimerFired,
     TransferStored,
 )
@@ -146,6 +147,20 @@ def lose_leg(call: Call, event: LegEnded, at: float) -> CallState:
         return ending.settle_hung_up(call, leg, at)
     if call.is_leaving(leg):
         return transferring.note_left(call)
+    if redirecting.follow(call, leg, event):
+        return call.state
+    return _go_on_if_step_is_lost(call, at)
+
+
+def ring_redirected(call: Call, event: RedirectStored, at: float) -> CallState:
+    """The journal has the next address of a leg: ring it, unless the step is over."""
+    leg = call.legs.get(event.leg_id)
+    if leg is None or leg.state is not LegState.PLANNED:
+        return call.state
+    if event.is_durable:
+        _dial(call, leg, at)
+        return call.state
+    del call.legs[leg.leg_id]
     return _go_on_if_step_is_lost(call, at)
 
 
@@ -161,6 +176,7 @@ def _step_after(call: Call, steps: tuple[RingStep, ...]) -> int:
     """Return the next step; skip the rest of a hunt whose destination has spoken."""
     done, following = steps[call.step], call.step + 1
     tried = [call.legs[endpoint.leg_id] for endpoint in done.endpoints if endpoint.leg_id in call.legs]
+    tried += [leg for leg in call.legs.values() if leg.endpoint.redirect.tried and leg.party is call.party]
     if done.hunt and any(policy.is_definitive(leg) for leg in tried):
         while following < len(steps) and steps[following].hunt == done.hunt:
             following += 1

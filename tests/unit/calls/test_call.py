@@ -239,7 +239,8 @@ def test_every_state_lists_ends_timers_and_requests() -> None:
 @pytest.mark.parametrize(
     ("status", "cause"),
     [(486, "USER_BUSY"), (480, "NO_USER_RESPONSE"), (404, "UNALLOCATED_NUMBER"), (603, "CALL_REJECTED"),
-     (415, "SERVICE_NOT_IMPLEMENTED"), (420, "INTERWORKING"), (302, "NORMAL_UNSPECIFIED"),
+     (415, "SERVICE_NOT_IMPLEMENTED"), (420, "INTERWORKING"), (399, "NORMAL_UNSPECIFIED"),
+     (302, "REDIRECTION_TO_NEW_DESTINATION"), (301, "REDIRECTION_TO_NEW_DESTINATION"),
      (503, "NORMAL_TEMPORARY_FAILURE"), (488, "INCOMPATIBLE_DESTINATION"), (408, "RECOVERY_ON_TIMER_EXPIRE")],
 )  # fmt: skip
 def test_sip_codes_become_kazoo_causes(status: int, cause: str) -> None:

@@ -62,6 +62,7 @@ DEVICE: Final = document(
         "dial_out": shared.dial_out(),
         "dial_plan": shared.dial_plan(),
         "do_not_disturb": shared.do_not_disturb(),
+        "follow_redirects": boolean("Addresses it names in a 3xx are rung, if their host is allowed"),
         "exclude_from_queues": boolean("Queues do not ring it", default=False),
         "flags": shared.flags(),
         "formatters": shared.formatters(),

@@ -45,6 +45,7 @@ GATEWAY: Final = mapping(
         "force_port": boolean("Calls from it must come from this port", default=False),
         "format_from_uri": boolean("From is rewritten for this gateway"),
         "from_uri_realm": text("Domain in From", longest=253, pattern=shared.REALM),
+        "follow_redirects": boolean("Addresses it names in a 3xx are rung, if their host is allowed"),
         "identity_header": choice(
             "Header that tells the carrier who calls: P-Asserted-Identity, Remote-Party-ID, both or none",
             "asserted",

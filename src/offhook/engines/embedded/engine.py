@@ -69,6 +69,7 @@ from .joins import Joins, note_gone
 from .legs import EngineLeg, Stage
 from .reasons import bye_headers, cause_of_bye, cause_of_refusal, reason_of, retry_after_of
 from .recovery import LostLeg, Recovery
+from .redirects import RedirectRules, targets_of
 from .referrals import Referrals
 from .relay import MediaError, RelayFull, RelaySide
 from .requests import invite_request
@@ -112,6 +113,7 @@ class EmbeddedEngine:
         clock: Clock,
         random: Random,
         identities: LegIdentities,
+        redirects: RedirectRules | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._core = endpoint.core
@@ -122,6 +124,7 @@ class EmbeddedEngine:
         self._clock = clock
         self._random = random
         self._identities = identities
+        self._redirects = redirects or RedirectRules()
         self._legs: dict[str, EngineLeg] = {}
         self._calls: dict[str, CallMedia] = {}
         self.report: Report = lambda event: None
@@ -519,6 +522,7 @@ class EmbeddedEngine:
         if event.cause is EndCause.REJECTED:
             cause = leg.end_cause or cause_of_refusal(event)
             leg.retry_after_s = retry_after_of(event.response)
+            leg.targets = targets_of(self._redirects, leg.command.endpoint, event.response)
             self.finish(leg, cause, event.status, event.reason, by_peer=True)
         elif event.cause is EndCause.CANCELED:
             self.finish(leg, leg.end_cause, event.status, event.reason, by_peer=False)
@@ -582,7 +586,7 @@ class EmbeddedEngine:
         media.legs.discard(leg.leg_id)
         if not media.legs:
             self._close(media)
-        self.report_later(LegEnded(leg.leg_id, cause, code, reason, by_peer, leg.retry_after_s))
+        self.report_later(LegEnded(leg.leg_id, cause, code, reason, by_peer, leg.retry_after_s, leg.targets))
 
     def _on_media_lost(self, session_id: str) -> None:
         """The relay died under a call: its legs are ended, and the outcome says that it was us."""

@@ -65,6 +65,7 @@ class EngineLeg:
         "retry_after_s",
         "side",
         "stage",
+        "targets",
         "waits_for_ack",
         "when_confirmed",
     )
@@ -105,6 +106,8 @@ class EngineLeg:
         self.end_code = 0
         self.retry_after_s = 0
         """What a refusal said of trying again."""
+        self.targets: tuple[str, ...] = ()
+        """Other addresses that a refusal named and that may be rung."""
         self.remote_offer = b""
         """SDP of a 200 to an INVITE without offer, until it is answered."""
 

@@ -9,6 +9,7 @@ from offhook.sip.flows import Flow
 from offhook.sip.grammar import quote
 
 from .identities import LegIdentity
+from .redirects import with_history
 
 RETRY_LATER: Final[HeaderLines] = (("Retry-After", "10"),)
 """With 503 to a caller: what was full or broken a moment ago may not be soon."""
@@ -27,7 +28,7 @@ def invite_request(endpoint: EndpointPlan, identity: LegIdentity, flow: Flow, of
         local_tag=identity.tag,
         branch=identity.branch,
         route_set=endpoint.route_set,
-        headers=endpoint.headers,
+        headers=with_history(endpoint),
         body=offer,
         username=endpoint.username,
         password=endpoint.password,
