@@ -70,6 +70,7 @@ def test_a_stalled_answer_can_be_aborted() -> None:
         await until_reset(client)
 
     served(endless, talk)
+    assert aborted.is_set()
 
 
 def websocket_app(work: Callable[[Any, Any], Awaitable[None]]) -> App:
@@ -101,6 +102,7 @@ def test_a_stalled_websocket_is_closed_without_waiting_for_it(monkeypatch: pytes
         await until_reset(client)
 
     served(websocket_app(flood), talk)
+    assert closed.is_set()
 
 
 async def ping_for_ever(client: socket.socket) -> None:

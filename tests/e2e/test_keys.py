@@ -107,7 +107,8 @@ def test_a_key_in_info_is_passed_on_and_other_bodies_are_not(far_end: FarEnd, ac
 def test_whoever_takes_no_info_says_so_to_the_other(far_end: FarEnd, account: Account) -> None:
     first, second = far_end(PRESSES_IN_VAIN), far_end(HEARS_NO_INFO)
     call_id = connect(account, first, second)
-    wait_for(lambda: first.received("SIP/2.0 405"), timeout_s=10, what="the refusal")
+    [refusal] = wait_for(lambda: first.received("SIP/2.0 405"), timeout_s=10, what="the refusal")
+    assert "INFO" in refusal
     end_well(account, call_id, first, second)
 
 
@@ -125,6 +126,7 @@ def test_a_key_in_info_reaches_a_desk_phone(far_end: FarEnd, account: Account, d
     call_id = account.connect(account.create_button("1001"), "1009")
     account.wait_for_time(call_id, "bridged")
     desk_phone.wait_until_pressed("7")
+    assert account.call(call_id)["state"] == "bridged"
     end_well(account, call_id, first)
 
 
@@ -179,4 +181,5 @@ def test_a_desk_phone_holds_and_resumes(
     ear.wait_until_hears(1400, timeout_s=10)
     desk_phone.resume()
     ear.wait_until_hears(440, timeout_s=10)
+    assert not any(leg.get("is_on_hold") for leg in account.call(call_id)["legs"])
     end_well(account, call_id, first)

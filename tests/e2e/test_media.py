@@ -70,6 +70,7 @@ def test_early_media_is_heard_when_it_is_wanted(
     low.send_to(*pair.first.offered_audio())
     high.send_to(*pair.second.offered_audio())
     low.wait_until_hears(1000)
+    assert "first_answered" in account.call(call_id)["times"]
     pair.end(call_id, "canceled")
 
 
@@ -107,4 +108,5 @@ def test_phone_that_refuses_to_pass_by_the_relay_stays_on_it(
     high.send_to(*pair.second.acknowledged_audio())
     low.wait_until_hears(1000)
     high.wait_until_hears(440)
+    assert len(pair.first.received("INVITE")) == 2
     pair.end(call_id, "connected")

@@ -318,6 +318,7 @@ def test_a_call_without_an_offer_is_offered_and_answered_by_the_ack():
             exchange.call(offer=False)
             await until(lambda: exchange.stream.ear.heard(PHONE_HZ) >= 0.2)
             await until(lambda: happened(phone, Heard))
+            assert len(phone.calls) == 1
 
     asyncio.run(scenario())
 

@@ -128,7 +128,8 @@ def test_files_of_every_kind_are_heard(server: Server, account: Account, tmp_pat
                     if module["module"] == "hold":
                         await until(lambda hz=tone_hz: second.heard(hz) > 0.3)
             await asyncio.to_thread(account.hang_up, call_id)
-            await asyncio.to_thread(account.wait_for_outcome, call_id)
+            call = await asyncio.to_thread(account.wait_for_outcome, call_id)
+            assert call["outcome"] == "connected"
         finally:
             await first.stop()
             await second.stop()

@@ -126,6 +126,7 @@ def test_the_music_of_the_account_is_what_a_held_party_hears(
     low.send_to(*first.offered_audio())
     low.wait_until_hears(MUSIC_HZ, timeout_s=10)
     wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=10, what="the end of the hold")
+    assert len(first.received("INVITE")) == 1
     end_well(account, call_id, first, second)
 
 
@@ -179,6 +180,7 @@ def test_a_codec_that_the_other_party_refuses_is_refused(far_end: FarEnd, accoun
     first, second = far_end(wants), far_end(refuses)
     call_id = connect(account, first, second)
     wait_for(lambda: first.received("SIP/2.0 488"), timeout_s=10, what="the refusal")
+    assert account.call(call_id)["state"] == "bridged"
     end_well(account, call_id, first, second)
 
 
@@ -234,6 +236,7 @@ def test_a_refusal_goes_from_phone_to_phone(far_end: FarEnd, account: Account) -
     first, second = far_end(refuses), far_end(asks)
     call_id = connect(account, first, second, bypass_media=True)
     wait_for(lambda: second.received("SIP/2.0 488"), timeout_s=10, what="the refusal")
+    assert account.call(call_id)["state"] == "bridged"
     end_well(account, call_id, first, second)
 
 

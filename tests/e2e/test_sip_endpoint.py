@@ -263,6 +263,7 @@ def test_garbage_does_no_harm() -> None:
             transport.close()
             ours.call(theirs)
             await until(lambda: theirs.has(AckReceived))
+            assert theirs.endpoint.core.dialog_count == 1
 
     asyncio.run(run())
 
@@ -280,6 +281,7 @@ def test_a_callback_that_fails_keeps_nobody_else_from_their_events() -> None:
             ours.call(theirs)
             ours.call(theirs)
             await until(lambda: theirs.has(AckReceived))
+            assert theirs.endpoint.on_event == taken
 
     asyncio.run(run())
 

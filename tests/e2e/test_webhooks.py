@@ -158,12 +158,12 @@ def test_kill_9_loses_no_event_and_tells_no_second_outcome(tmp_path: Path, far_e
         client.login(server.api_key)
         account = client.create_account("Acme", "acme.test")
         with Receiver() as receiver:
-            kill_while_receiver_is_away(server, account, receiver, far_end)
+            assert_nothing_is_lost_while_the_receiver_is_away(server, account, receiver, far_end)
     finally:
         server.kill()
 
 
-def kill_while_receiver_is_away(
+def assert_nothing_is_lost_while_the_receiver_is_away(
     server: Server, account: Account, receiver: Receiver, far_end: FarEnd
 ) -> None:
     first, second = far_end(ANSWERS, calls=1), far_end(ANSWERS, calls=1)

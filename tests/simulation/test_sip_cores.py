@@ -185,7 +185,8 @@ def test_a_bad_network(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_network_that_hardly_works(seed: int) -> None:
-    run(seed * 100 + 13, loss=0.5, repeat=0.3, delay=3.0)
+    outcomes = run(seed * 100 + 13, loss=0.5, repeat=0.3, delay=3.0)
+    assert outcomes["dialog bye"] > 0
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -256,6 +256,7 @@ def test_a_session_closed_while_it_opens_leaves_nothing(tmp_path):
             relay.close("call")
             await opening
             await _until(lambda: relay.sockets() == idle)
+            assert len(relay) == 0
 
     asyncio.run(scenario())
 

@@ -43,8 +43,9 @@ async def test_appends_become_readable_without_another_write(store):
     await store.journal.accept(given_plan(), 1000.0)
     store.journal.append("c2c-1", 1, 1001.0, b"1")
     async with asyncio.timeout(5):
-        while not await store.journal.entries("c2c-1"):
+        while not (entries := await store.journal.entries("c2c-1")):
             await asyncio.sleep(0.002)
+    assert [(entry.sequence, entry.at, entry.fact) for entry in entries] == [(1, 1001.0, b"1")]
 
 
 async def test_a_second_final_entry_is_refused_and_changes_nothing(store):

@@ -47,3 +47,6 @@ async def test_closing_twice_is_harmless(adapter, tmp_path):
     opened = await adapter(tmp_path)
     await opened.close()
     await opened.close()
+    again = await adapter(tmp_path)
+    assert not await again.revoked_tokens.is_revoked("t1")
+    await again.close()

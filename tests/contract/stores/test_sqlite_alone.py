@@ -305,6 +305,7 @@ async def test_writes_get_their_turn_beside_a_busy_event_loop(path):
         for number in range(30):
             await store.journal.accept(given_plan(f"c2c-{number}"), 1000.0)
     busy.cancel()
+    assert len(await store.journal.open_calls()) == 30
     await store.close()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import pytest
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from offhook.delivery import Hook, OutboxRow, PreparedRequest, prepare
 from offhook.delivery.payload import form
@@ -74,13 +74,17 @@ def test_custom_data_wins_and_modifiers_are_no_part_of_it() -> None:
 @pytest.mark.parametrize("fields", [{"format": "json"}, {"format": "form-data"}, {"verb": "put"}])
 def test_the_signature_is_that_of_standard_webhooks(fields: dict[str, str]) -> None:
     request = prepared(**fields)
-    is_json = fields.get("format") == "json"
-    Webhook(SECRET).verify(request.body, request.headers, json_parse=is_json)
+    Webhook(SECRET).verify(request.body, request.headers, json_parse=False)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(request.body + b" ", request.headers, json_parse=False)
 
 
 def test_a_get_signs_its_query() -> None:
     request = prepared(verb="get")
-    Webhook(SECRET).verify(request.uri.partition("?")[2], request.headers, json_parse=False)
+    query = request.uri.partition("?")[2]
+    Webhook(SECRET).verify(query, request.headers, json_parse=False)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(query + "&x=1", request.headers, json_parse=False)
 
 
 def test_kazoos_headers() -> None:

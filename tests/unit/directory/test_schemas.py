@@ -26,6 +26,7 @@ def subschemas(schema):
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_each_schema_is_one(name):
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["type"] == "object"
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))

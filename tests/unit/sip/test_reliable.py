@@ -235,7 +235,7 @@ def test_hanging_up_while_the_answer_waits_ends_the_call(wire: Wire) -> None:
     wire.receive(prack(2, "1 1 INVITE", dialog.local_tag))
     wire.receive(request("ACK", 1, branch="ack", to_tag=dialog.local_tag))
     wire.answer(wire.last("BYE"), 200)
-    wire.one(DialogEnded)
+    assert wire.one(DialogEnded).dialog is dialog
 
 
 def test_a_cancel_while_the_answer_waits_wins(wire: Wire) -> None:

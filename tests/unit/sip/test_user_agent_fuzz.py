@@ -137,3 +137,4 @@ def test_no_bytes_can_make_the_core_raise(garbage: bytes, at: int, inserted: byt
     wire.receive(valid[:at] + inserted + valid[at:])
     core = make_core(THEM)
     core.receive_message(garbage, Flow("udp", THEM, US), 0.0)
+    assert core.dialog_count == 0
