@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from offhook.app.quirks import QUIRKS
 from offhook.app.token_costs import TokenCosts
 from offhook.delivery import parse_networks
 from offhook.delivery.targets import Network
@@ -17,9 +18,6 @@ from offhook.kernel import OffhookError
 from offhook.sip.config import MIN_SESSION_S
 
 PREFIX: Final = "OFFHOOK_"
-
-KAZOO_QUIRKS: Final = frozenset({"accepted_is_200"})
-"""`docs/reference/http-api.md` says what each does."""
 
 CONFIG_VARIABLE: Final = "OFFHOOK_CONFIG"
 
@@ -110,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recovery_hosts: str = ""
     """Hosts that a link to choose a new password may lead to, separated by commas; needed with smtp_host."""
     kazoo_quirks: str = ""
-    """Oddities of KAZOO to keep, separated by commas: `accepted_is_200`."""
+    """Oddities of KAZOO to keep, separated by commas, of those in `offhook.app.quirks`."""
     system_wide_channels: bool = False
     """The master account may list the live legs of all accounts at `/v2/channels` (KAZOO's
     `system_wide_channels_list`)."""
@@ -302,7 +300,7 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_MASTER_API_KEY: must be 64 lower-case hex digits")
     if 0 < settings.sip_session_expires_s < MIN_SESSION_S:
         faults.append(f"OFFHOOK_SIP_SESSION_EXPIRES_S: must be 0, or at least {MIN_SESSION_S} (RFC 4028)")
-    if unknown := settings.quirks - KAZOO_QUIRKS:
+    if unknown := settings.quirks - QUIRKS:
         faults.append(f"OFFHOOK_KAZOO_QUIRKS: no such quirk: {', '.join(sorted(unknown))}")
     if settings.smtp_host and not (settings.mail_from and settings.recovery_hosts):
         faults.append("OFFHOOK_SMTP_HOST: needs OFFHOOK_MAIL_FROM and OFFHOOK_RECOVERY_HOSTS")

@@ -10,6 +10,7 @@ from offhook.app.auth import ExpiredToken
 from offhook.app.call_tokens import CallPass
 from offhook.app.errors import WrongCredentials
 from offhook.app.limits import TokenBuckets
+from offhook.app.quirks import ACCEPTED_IS_200
 from offhook.app.tokens import Principal
 from offhook.kernel import OffhookError
 
@@ -19,7 +20,7 @@ from .envelope import Answer, Reply, options_answer, render, render_error
 from .errors import ApiError, fault, field_fault, from_app, plain
 from .request import BODY_MAX_BYTES, FILE_MAX_BYTES, METHODS, ClientGone, Request
 from .routing import LOGIN_COST, METHOD_ORDER, Access, Route, Routes
-from .services import ACCEPTED_IS_200, ApiServices
+from .services import ApiServices
 
 log = structlog.get_logger("offhook.api")
 

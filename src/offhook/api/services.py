@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -23,9 +22,6 @@ from offhook.app.webhook_service import WebhookService
 from offhook.kernel import Clock, Random
 
 from .websocket_session import OpenSockets
-
-ACCEPTED_IS_200: Final = "accepted_is_200"
-"""Quirk: connect, quickcall and channel actions answer 200, as KAZOO's servers do; its documents say 202."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from .planning import (
     plan_quickcall,
 )
 from .ports import Calls, IdempotencyClaim, LiveCall
+from .quirks import THROTTLE_IS_IGNORED
 
 LIMITS_ID: Final = "limits"
 """KAZOO's id of the one document of its type in an account."""
@@ -72,7 +73,7 @@ class CallRequests:
         refuse_closed(account, self._clock.epoch())
         planned = await self.plan_connect(account, button, request)
         now = self._clock.monotonic()
-        with self._throttles.invocation(button.id, throttle_of(button), now=now):
+        with self._throttles.invocation(button.id, self._throttle(button), now=now):
             return await self._place(planned, asked)
 
     async def quickcall(
@@ -118,10 +119,13 @@ class CallRequests:
 
     def invocations_left(self, button: Document) -> int | None:
         """Return how many more calls of a button this minute allows; None if it has no throttle."""
-        throttle = throttle_of(button)
+        throttle = self._throttle(button)
         if throttle is None:
             return None
         return self._throttles.left(button.id, throttle, now=self._clock.monotonic())
+
+    def _throttle(self, button: Document) -> int | None:
+        return None if THROTTLE_IS_IGNORED in self._planning.quirks else throttle_of(button)
 
     async def limits_left(self, planned: Planned) -> Json:
         """Return what the account's limits leave for a plan, and what would refuse it now."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -131,7 +132,7 @@ class Node:
                 calls_per_second=settings.calls_per_second,
                 overload=self._overload,
             ),
-            record=record_call,
+            record=partial(record_call, quirks=settings.quirks),
             observe_accepted=metrics.accepted,
             observe_ended=metrics.ended,
             channel_events=channel_events,
@@ -153,6 +154,7 @@ class Node:
             documents=store.documents,
             registrations=registrations.bindings,
             random=random,
+            quirks=settings.quirks,
             sip_uri_allow=settings.sip_uri_hosts,
             interaction_of=self.calls.interaction_of,
             max_duration_s=settings.max_duration_s,

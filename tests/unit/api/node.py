@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -284,7 +285,8 @@ class ApiNode:
         documents.observe(live_events.note_document)
         self.calls = CallService(
             engine=self.phones, journal=self.store.journal, timers=self.timers, clock=clock,
-            limits=limits or CallLimits(calls_max=0, calls_per_second=0), record=record_call,
+            limits=limits or CallLimits(calls_max=0, calls_per_second=0),
+            record=partial(record_call, quirks=settings.quirks),
             channel_events=channel_events, outbox=webhook_rows,
             observe_fact=lambda call, entry, fact: self.call_streams.note(call, entry, fact),
         )  # fmt: skip
@@ -292,7 +294,7 @@ class ApiNode:
         await self.calls.start()
         planning = Planning(
             documents=self.store.documents, registrations=self.registered.bindings, random=random,
-            sip_uri_allow=sip_uri_allow,
+            sip_uri_allow=sip_uri_allow, quirks=settings.quirks,
         )  # fmt: skip
         transfers = CallTransfers(self.calls, planning)
         self.calls.take_referral = transfers.take_referral

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import re
+from datetime import datetime
 
 import pytest
 
@@ -254,6 +255,18 @@ def test_channels(node: ApiNode, acme: TestAccount) -> None:
 
 
 # --- CDRs -------------------------------------------------------------------------------------------
+
+
+def test_utc_offset_shifts_datetime_alone(node: ApiNode, acme: TestAccount) -> None:
+    node.delete(f"{acme.base}/calls/{given_joined_call(node, acme)}")
+    settle(node)
+    [row, _] = node.get(f"{acme.base}/cdrs").data
+    [shifted, _] = node.get(f"{acme.base}/cdrs?utc_offset=3600").data
+    changed = {name for name in row if row[name] != shifted[name]}
+    assert changed == {"datetime"}
+    between = datetime.fromisoformat(shifted["datetime"]) - datetime.fromisoformat(row["datetime"])
+    assert between.total_seconds() == 3_600
+    assert node.get(f"{acme.base}/cdrs?utc_offset=x").status == 400
 
 
 def test_cdrs_per_leg_and_per_interaction(node: ApiNode, acme: TestAccount) -> None:

@@ -1,5 +1,7 @@
 """Paging and filters (kazoo-behaviour 12)."""
 
+from offhook.kernel import gregorian_s
+
 from .node import ApiNode, TestAccount
 
 
@@ -150,3 +152,25 @@ def test_lists_of_the_tree(node: ApiNode, acme: TestAccount) -> None:
     assert names(f"{acme.base}/children?page_size=2&ascending=false") == ["c", "b"]
     assert names(f"/v2/accounts/{ids['b']}/siblings") == ["a", "c"]
     assert names(f"/v2/accounts/{node.master}/descendants?filter_name=b") == ["b"]
+
+
+def test_filters_by_time(node: ApiNode, acme: TestAccount) -> None:
+    acme.given_button(name="old")
+    node.clock.ahead_s += 1_000
+    later = acme.given_button(name="new")
+    at = gregorian_s(node.run(_now(node)))
+    path = f"{acme.base}/clicktocall"
+
+    def names(query: str) -> list[str]:
+        return [item["name"] for item in node.get(f"{path}?{query}").data]
+
+    assert names(f"created_from={at - 500}") == ["new"]
+    assert names(f"created_to={at - 500}") == ["old"]
+    node.clock.ahead_s += 1_000
+    node.patch(f"{path}/{later}", {"timeout": 9})
+    assert names(f"modified_from={at + 500}") == ["new"]
+    assert names(f"modified_to={at + 500}&created_from={at - 5_000}") == ["old"]
+
+
+async def _now(node: ApiNode) -> float:
+    return node.clock.epoch()

@@ -1,17 +1,21 @@
 """Lists and items of documents: what users, devices, callflows, carriers and buttons have in common."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from offhook.api.envelope import Reply, document_reply, etags, public
-from offhook.api.errors import precondition_failed
+from offhook.api.errors import field_fault, precondition_failed
 from offhook.api.lists import ListOf, document_list
 from offhook.api.request import Request
 from offhook.api.routing import Handler, Route
 from offhook.api.services import ApiServices
 from offhook.app.documents import Place, Precondition, no_precondition
+from offhook.app.quirks import PUT_TAKES_ID
 from offhook.calls.model import CallPlan
 from offhook.directory import Document, Json, list_kind
+
+ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 Summary = Callable[[Document], Json]
 
@@ -56,10 +60,19 @@ class Collection:
         self.check_write(request, "")
         if "if-match" in request.headers:
             raise precondition_failed()
-        document = await self.services.documents.create(self.place(request), request.data)
+        document = await self._created(request)
         reply = document_reply(document, await self.shown(request, document))
         reply.location = "+"
         return reply
+
+    async def _created(self, request: Request) -> Document:
+        """Store what a PUT asks for, under an id of its choice if the server is set so. Raises ApiError."""
+        wanted = request.data.get("id") if PUT_TAKES_ID in self.services.settings.quirks else None
+        if wanted is None:
+            return await self.services.documents.create(self.place(request), request.data)
+        if not isinstance(wanted, str) or not ID.match(wanted):
+            raise field_fault("id", "pattern", "must be 32 hex digits", value=str(wanted)[:64])
+        return await self.services.documents.create(self.place(request), request.data, document_id=wanted)
 
     async def read(self, request: Request) -> Reply:
         """GET of an item."""

@@ -8,6 +8,7 @@ from offhook.api.lists import listing_reply, page_of, time_range
 from offhook.api.request import Request
 from offhook.api.routing import Access, Route
 from offhook.api.services import ApiServices
+from offhook.app.quirks import WEBHOOK_PATCH_IS_SHALLOW
 from offhook.app.webhook_samples import HOOKS, samples
 from offhook.directory.checks import WEBHOOK_MODIFIERS
 from offhook.directory.model import Document, Json
@@ -60,6 +61,9 @@ class Webhooks(Collection):
 
     async def patch(self, request: Request) -> Reply:
         """PATCH of an item: `rotate_secret` makes a new secret, `enabled` starts it again."""
+        if WEBHOOK_PATCH_IS_SHALLOW in self.services.settings.quirks:
+            request.data = {**(await self.document(request)).data, **request.data}
+            return await self.replace(request)
         reply = await super().patch(request)
         await self.services.webhooks.refresh()
         return reply

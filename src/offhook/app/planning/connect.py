@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from offhook.app.ports import Document, Json
+from offhook.app.quirks import WHITELIST_IS_SEARCHED
 from offhook.calls.model import CallPlan, Side
 
 from .contacts import Contact, check_whitelist, parse_contact, parse_number
@@ -77,7 +78,7 @@ def _read_sides(request: ConnectRequest, button: Document, account: Document, wo
         realm=text_at(account.data, "realm"),
         allowed_hosts=(*world.sip_uri_allow, *texts_at(account.data, "sip_uri_allow")),
     )
-    check_whitelist(contact, texts_at(data, "whitelist"))
+    check_whitelist(contact, texts_at(data, "whitelist"), anywhere=WHITELIST_IS_SEARCHED in world.quirks)
     return _Sides(
         button=button,
         account=Profile(account=account),

@@ -10,7 +10,7 @@ from offhook.sip.uri import SipUri
 
 from .errors import ContactNotAllowed, NumberInvalid, SipUriNotAllowed
 from .numbers import MAX_NUMBER_LENGTH, has_controls, normalise, tidy_contact
-from .patterns import matches_fully
+from .patterns import matches_fully, matches_somewhere
 
 MAX_URI_LENGTH: Final = 512
 """A Request-URI longer than this does not fit a datagram beside the other headers."""
@@ -98,12 +98,14 @@ def is_host_allowed(uri: SipUri, allowed: Iterable[str]) -> bool:
     return False
 
 
-def check_whitelist(contact: Contact, whitelist: Iterable[str]) -> None:
-    """Raise ContactNotAllowed unless an entry matches the whole normalised or raw contact, or none is set."""
+def check_whitelist(contact: Contact, whitelist: Iterable[str], *, anywhere: bool = False) -> None:
+    """Raise ContactNotAllowed unless an entry matches the normalised or raw contact, or none is set.
+
+    It must match the whole, or with `anywhere`, KAZOO's way, any part.
+    """
     entries = list(whitelist)
     if not entries:
         return
-    if not any(
-        matches_fully(entry, contact.number) or matches_fully(entry, contact.raw) for entry in entries
-    ):
+    matches = matches_somewhere if anywhere else matches_fully
+    if not any(matches(entry, contact.number) or matches(entry, contact.raw) for entry in entries):
         raise ContactNotAllowed(contact.number)

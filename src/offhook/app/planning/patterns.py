@@ -45,6 +45,12 @@ def matches_fully(pattern: str, text: str) -> bool:
     return compiled is not None and compiled.fullmatch(text) is not None
 
 
+def matches_somewhere(pattern: str, text: str) -> bool:
+    """Tell whether the pattern matches a part of the text. A bad pattern matches nothing."""
+    compiled = _compiled(pattern)
+    return compiled is not None and compiled.search(text) is not None
+
+
 @lru_cache(maxsize=_MAX_COMPILED)
 def _compiled(pattern: str) -> Any:
     if len(pattern) > MAX_PATTERN_LENGTH:

@@ -31,6 +31,8 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     random: Random
     sip_uri_allow: Collection[str] = ()
     """OFFHOOK_SIP_URI_ALLOW: `host`, `host:port`, `*.domain`."""
+    quirks: frozenset[str] = frozenset()
+    """OFFHOOK_KAZOO_QUIRKS."""
     max_duration_s: float = 14_400.0
     """OFFHOOK_MAX_DURATION_S: a joined call is ended after this long."""
     interaction_of: Callable[[str, str], str | None] = lambda account_id, call_id: None

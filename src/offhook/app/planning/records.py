@@ -10,6 +10,7 @@ from typing import Final
 
 import offhook
 from offhook.app.ports import CallView, Json
+from offhook.app.quirks import CANCEL_IS_SUCCESS
 from offhook.calls.model import CallPlan, Ending, EndpointKind, Leg, Outcome, Party, Side, Times
 from offhook.calls.policy import outcome_of
 from offhook.kernel import GREGORIAN_OFFSET_S, gregorian_s, iso8601_ms
@@ -24,13 +25,17 @@ _DISPOSITIONS: Final[dict[Outcome, str]] = {
     Outcome.REJECTED: "REJECTED",
 }
 """Of a leg that was not answered; any other is FAILED. An answered one is ANSWER, a dropped one CANCEL."""
+ORIGINATOR_CANCEL: Final = "ORIGINATOR_CANCEL"
 _DROPPED: Final = frozenset(("LOSE_RACE", "ORIGINATOR_CANCEL"))
 
 
-def record_call(view: CallView) -> tuple[Json | None, list[Json]]:
+def record_call(view: CallView, *, quirks: frozenset[str] = frozenset()) -> tuple[Json | None, list[Json]]:
     """Return the history item (None for a quickcall) and the CDRs of a call that is over."""
     assert view.ending is not None
     history = history_item(view.plan, view.ending, view.times) if view.plan.kind == "clicktocall" else None
+    if history is not None and CANCEL_IS_SUCCESS in quirks and history.get("cause") == ORIGINATOR_CANCEL:
+        history["result"] = "success"
+        del history["cause"]
     return history, cdr_documents(view.plan, view.ending, view.times, view.legs)
 
 
