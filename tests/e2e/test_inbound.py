@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from .harness import Account, Baresip, RtpEndpoint, Server, Sipp
-from .harness.callers import CALLER, gives_up, hop_by_hop, is_refused, logs_in, talks, waits_for_bye
+from .harness.callers import (
+    CALLER,
+    dial,
+    gives_up,
+    hop_by_hop,
+    in_dialog,
+    is_refused,
+    logs_in,
+    talks,
+    waits_for_bye,
+)
 from .harness.far_ends import ANSWERS, BUSY, DECLINES, RINGS_FOR_EVER
 from .harness.ports import HOST
 from .harness.scenario import (
@@ -16,6 +26,9 @@ from .harness.scenario import (
     SDP,
     Scenario,
     answer_invite,
+    message,
+    pause,
+    receive,
     receive_invite,
     receive_response,
     scenario,
@@ -289,3 +302,47 @@ def test_a_carrier_reaches_no_number_that_is_not_the_accounts(
     account.create("callflows", {"numbers": ["no_match"], "flow": flow})
     caller(is_refused("+14158867900", 404)).assert_clean()
     assert account.get("cdrs", paginate="false") == []
+
+
+@pytest.mark.needs("sipp")
+def test_a_caller_that_requires_it_is_told_reliably_and_refreshes(
+    account: Account, carrier_host: str, caller: Dial, far_end: Callable[..., Sipp]
+) -> None:
+    """100rel (RFC 3262): our 180 wants a PRACK, and the 200 waits for it. The session timer is agreed (RFC 4028)."""
+    session = ("Require: 100rel", "Supported: 100rel, timer", "Session-Expires: 600;refresher=uac")
+    requires = scenario(
+        "requires reliable answers",
+        dial(DID, headers=session),
+        receive_response(100, optional=True),
+        receive_response(180, opens_dialog=True),
+        pause(700),  # meanwhile it is repeated, and the other party has answered
+        in_dialog("PRACK", DID, cseq=2, headers=("RAck: 1 1 INVITE",)),
+        '<recv response="180" optional="true"/>',
+        '<recv response="180" optional="true"/>',
+        receive_response(200),
+        receive_response(200, opens_dialog=True),
+        in_dialog("ACK", DID, cseq=1),
+        in_dialog("UPDATE", DID, cseq=3, headers=("Supported: timer", "Session-Expires: 600;refresher=uac")),
+        receive_response(200),
+        receive("BYE"),
+        message(
+            "SIP/2.0 200 OK",
+            ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"],
+            "",
+        ),
+    )
+    create_trunk(account, carrier_host)
+    far = far_end(ANSWERS)
+    create_did(account, far)
+    carrier = caller(requires)
+    wait_for(lambda: len(carrier.received("SIP/2.0 200")) == 3, timeout_s=15, what="the answer to the UPDATE")
+    pracked, answered, refreshed = carrier.received("SIP/2.0 200")
+    assert "RSeq: 1" in carrier.received("SIP/2.0 180")[0]
+    assert "2 PRACK" in pracked
+    assert "Session-Expires: 600;refresher=uac" in answered
+    assert "Session-Expires: 600;refresher=uac" in refreshed
+    [call_id] = {channel["custom_channel_vars"]["call_id"] for channel in account.get("channels")}
+    account.hang_up(call_id)
+    carrier.assert_clean()
+    far.assert_clean()
+    assert account.wait_for_outcome(call_id)["outcome"] == "connected"

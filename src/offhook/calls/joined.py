@@ -113,7 +113,8 @@ def _carry_hold(call: Call, holder: Leg) -> None:
 def _music_for(call: Call, held: Leg) -> str:
     """Return what a held party hears: the button's music, or that of the endpoint that holds it."""
     holder = call.legs.get(held.joined_to)
-    return call.plan.music_on_hold or (holder.endpoint.hold_media if holder is not None else "")
+    own = holder.endpoint.hold_media if holder is not None else ""
+    return call.plan.music_on_hold or own or call.plan.hold_media
 
 
 def play(call: Call, event: PlayRequested, at: float) -> CallState:

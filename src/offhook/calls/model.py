@@ -220,6 +220,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the first party hears while the second rings: media id, country code or tone string."""
     music_on_hold: str = ""
     """What a party hears that the other has put on hold, in place of that endpoint's `hold_media`."""
+    hold_media: str = ""
+    """What it hears if neither says; empty: the engine's own music."""
     ignore_early_media: bool = True
     """False: the second party's own early media is heard in place of ringback."""
     custom_application_vars: dict[str, str] = {}

@@ -35,8 +35,16 @@ def dial(
     )
 
 
-def in_dialog(method: str, number: str, *, cseq: int, body: str = "", caller: str = CALLER) -> str:
-    """Send ACK or BYE after a 200."""
+def in_dialog(
+    method: str,
+    number: str,
+    *,
+    cseq: int,
+    body: str = "",
+    caller: str = CALLER,
+    headers: Sequence[str] = (),
+) -> str:
+    """Send ACK or BYE after a 200, or PRACK after a provisional answer that opened a dialog."""
     return message(
         f"{method} [next_url] SIP/2.0",
         [
@@ -46,6 +54,7 @@ def in_dialog(method: str, number: str, *, cseq: int, body: str = "", caller: st
             "Call-ID: [call_id]",
             f"CSeq: {cseq} {method}",
             "Max-Forwards: 70",
+            *headers,
         ],
         body,
         repeat=method != "ACK",

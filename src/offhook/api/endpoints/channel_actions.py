@@ -124,11 +124,10 @@ class ChannelActions:
     # --- media --------------------------------------------------------------------------------------
 
     async def _hold(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
-        """Put a leg on hold; the account's music is its own upload, a tone, or the built-in one."""
+        """Put a leg on hold, with some music or, as the call's plan says, with the button's or the phone's."""
         media = _text(values, "media") or _text(values, "moh")
-        default = (request.target.data.get("music_on_hold") or {}).get("media_id", "")
         await self._check_media(request, "data.media", media)
-        if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media or str(default)):
+        if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media):
             raise not_bridged() if leg.state is not LegState.JOINED else plain(400, "invalid data", BYPASSED)
 
     async def _unhold(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:

@@ -139,6 +139,7 @@ def _make_plan(
         or text_at(data, "ringback")
         or second_route.ringback,
         music_on_hold=text_at(data, "music_on_hold.media_id"),
+        hold_media=text_at(sides.account.account.data, "music_on_hold.media_id"),
         ignore_early_media=value_at(data, "media.ignore_early_media") is not False,
         custom_application_vars=_variables(sides.button, request),
         contact=request.contact,

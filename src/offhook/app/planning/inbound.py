@@ -175,6 +175,7 @@ def _make_plan(
         first=with_leg_ids(first, next_id=lambda: call_id),
         second=with_leg_ids(second, next_id=lambda: world.random.hex(32)),
         ringback=route.ringback,
+        hold_media=text_at(account.data, "music_on_hold.media_id"),
         ignore_early_media=ignore_early_media,
         contact=request.number,
         max_duration_s=world.max_duration_s,

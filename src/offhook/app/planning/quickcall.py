@@ -192,6 +192,7 @@ def _make_plan(
         second=with_leg_ids(second, next_id=lambda: world.random.hex(32)),
         media=media_mode(call.profile.setting("media.bypass_media") if wish is None else wish, first, second),
         ringback=second_route.ringback,
+        hold_media=call.profile.hold_media,
         ignore_early_media=_ignores_early_media(call),
         custom_application_vars=dict(request.custom_application_vars),
         contact=request.number,

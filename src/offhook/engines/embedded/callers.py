@@ -216,7 +216,11 @@ class Callers:
     def on_ack(self, event: AckReceived) -> bool:
         """Take the ACK of the 200 to a caller; False if it is another."""
         leg = event.dialog.context
-        if not isinstance(leg, EngineLeg) or leg.stage is not Stage.ANSWERING:
+        if (
+            not isinstance(leg, EngineLeg)
+            or leg.stage is not Stage.ANSWERING
+            or event.request.method != "ACK"
+        ):
             return False
         leg.stage = Stage.ANSWERED
         try:
