@@ -74,11 +74,10 @@ def test_hold_and_back(joined: Joined, leg: int) -> None:
     assert joined.metaflow("unhold", leg).status == 400
 
 
-def test_the_accounts_music_is_heard_or_what_is_asked_for(joined: Joined) -> None:
-    joined.node.patch(joined.acme.base, {"music_on_hold": {"media_id": "de"}})
+def test_what_is_asked_for_is_heard_or_what_the_plan_says(joined: Joined) -> None:
     joined.metaflow("hold")
     joined.metaflow("hold", media="us")
-    assert joined.performed == [HoldLeg(joined.legs[0], "de"), HoldLeg(joined.legs[0], "us")]
+    assert joined.performed == [HoldLeg(joined.legs[0], ""), HoldLeg(joined.legs[0], "us")]
     refused = joined.metaflow("hold", media="f" * 32)
     assert (refused.status, list(refused.data)) == (400, ["data.media"])
 

@@ -144,3 +144,17 @@ def test_a_call_that_ends_hears_of_no_hold(is_holding: bool) -> None:
     call = given_joined_call()
     call.receive(LegEnded("a", "NORMAL_CLEARING", by_peer=True), 3.0)
     assert call.receive(LegHolds("b", is_holding), 4.0) == []
+
+
+@pytest.mark.parametrize(
+    ("button", "phone", "account", "heard"),
+    [("de", "uk", "us", "de"), ("", "uk", "us", "uk"), ("", "", "us", "us"), ("", "", "", "")],
+)
+def test_whose_music_is_heard(button: str, phone: str, account: str, heard: str) -> None:
+    """The button's before that of the phone that holds, and that before the account's; so by the API."""
+    plan = msgspec.structs.replace(two_party_plan(), music_on_hold=button, hold_media=account)
+    for event in (LegHolds("a", True), HoldRequested("b")):
+        call = given_joined_call(plan)
+        holder = call.legs["a"]
+        holder.endpoint = msgspec.structs.replace(holder.endpoint, hold_media=phone)
+        assert HoldLeg("b", heard) in call.receive(event, 3.0)

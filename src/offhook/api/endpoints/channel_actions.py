@@ -124,7 +124,7 @@ class ChannelActions:
     # --- media --------------------------------------------------------------------------------------
 
     async def _hold(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
-        """Put a leg on hold, with some music or, as the call's plan says, with the button's or the phone's."""
+        """Put a leg on hold, with some music or, as the plan says, with the button's or the phone's."""
         media = _text(values, "media") or _text(values, "moh")
         await self._check_media(request, "data.media", media)
         if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media):
