@@ -321,7 +321,9 @@ class CallService:
             for live, leg_id in ((first, leaving_leg_id), (second, replaced_leg_id))
         }
         if len(phones) > 1 or not (
-            self._may_transfer(first, leaving_leg_id) and self._may_transfer(second, replaced_leg_id)
+            can_transfer(first.call, leaving_leg_id)
+            and can_transfer(second.call, replaced_leg_id)
+            and self._engine.can_link(leaving_leg_id, replaced_leg_id)
         ):
             return False
         there = _link(first.call, leaving_leg_id, second.call, replaced_leg_id)

@@ -121,6 +121,10 @@ class Engine(Protocol):
         """Tell whether a joined leg's media can be cut and played to: it passes through a relay of ours."""
         ...
 
+    def can_link(self, leg_id: str, other_leg_id: str) -> bool:
+        """Tell whether joined legs of two calls can be let hear each other (LinkLegs)."""
+        ...
+
     async def trace(self, leg_id: str) -> Sequence[TraceLine]:
         """Return the signalling of a recent leg, oldest first; empty if it is forgotten."""
         ...

@@ -128,6 +128,9 @@ class Phones:
     def can_hold(self, leg_id: str) -> bool:
         return not self.bypassed
 
+    def can_link(self, leg_id: str, other_leg_id: str) -> bool:
+        return not self.bypassed
+
     def open_call(self, plan: CallPlan) -> None:
         self.open_calls.add(plan.call_id)
 

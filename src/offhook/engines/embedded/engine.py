@@ -254,6 +254,10 @@ class EmbeddedEngine:
         leg = self._legs.get(leg_id)
         return leg is not None and leg.stage is Stage.ANSWERED and leg.media.can_answer
 
+    def can_link(self, leg_id: str, other_leg_id: str) -> bool:
+        """Tell whether the media of both passes through the relay."""
+        return self.can_hold(leg_id) and self.can_hold(other_leg_id)
+
     async def trace(self, leg_id: str) -> list[TraceLine]:
         """Return the SIP messages of a recent leg."""
         return self._trace.lines(leg_id)

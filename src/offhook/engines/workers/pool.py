@@ -135,6 +135,11 @@ class WorkerPool:
             return self._home.can_hold(leg_id)
         return leg.can_hold
 
+    def can_link(self, leg_id: str, other_leg_id: str) -> bool:
+        """Tell whether one engine holds both legs, and their media can be cut."""
+        numbers = {self._legs[each].number for each in (leg_id, other_leg_id) if each in self._legs}
+        return len(numbers) <= 1 and self.can_hold(leg_id) and self.can_hold(other_leg_id)
+
     async def trace(self, leg_id: str) -> Sequence[TraceLine]:
         """Return the signalling of a recent leg, wherever it is remembered."""
         asked = [self._ask_trace(host, leg_id) for host in self.hosts if host.channel is not None]
