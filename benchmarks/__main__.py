@@ -17,8 +17,8 @@ from . import comparison
 from .report import RESULTS_VARIABLE, Row, kept
 
 NAMES: Final = (
-    "sip_codec", "sip_core", "media_relay", "store", "lists", "planning", "api", "registrations", "engines",
-    "standing", "overload",
+    "sip_codec", "sip_core", "media_relay", "store", "events", "lists", "planning", "api", "registrations",
+    "engines", "standing", "overload",
 )  # fmt: skip
 """From the smallest part to the whole. `soak` takes an hour and is run by name."""
 
