@@ -104,8 +104,22 @@ def _walk(kit: Kit, kind: Kind) -> None:
     )
     if not made:
         return
-    id, revision = str(created.data["id"]), str(created.envelope.get("revision", ""))
-    item = f"{path}/{id}"
+    _read(kit, kind, created)
+    item = f"{path}/{created.data['id']}"
+    _change(kit, kind, item)
+    kit.expect(
+        f"{noun}: DELETE",
+        kit.ask("DELETE", item),
+        200,
+        wants="_read_only.deleted",
+        holds=lambda a: a.data["_read_only"]["deleted"] is True,
+    )
+    kit.fails(f"{noun}: GET after DELETE", kit.ask("GET", item), 404, word="bad_identifier")
+
+
+def _read(kit: Kit, kind: Kind, created: Answer) -> None:
+    path, noun, id = f"{kit.base}/{kind.noun}", kind.noun, created.data["id"]
+    revision = str(created.envelope.get("revision", ""))
     kit.expect(
         f"{noun}: unknown keys are kept, private ones are not",
         created,
@@ -114,7 +128,7 @@ def _walk(kit: Kit, kind: Kind) -> None:
     )
     kit.expect(
         f"{noun}: GET",
-        kit.ask("GET", item),
+        kit.ask("GET", f"{path}/{id}"),
         200,
         wants="the same document and revision",
         holds=lambda a: a.data["id"] == id and a.envelope["revision"] == revision,
@@ -126,6 +140,10 @@ def _walk(kit: Kit, kind: Kind) -> None:
         wants=f"an item with {', '.join(kind.listed)}",
         holds=lambda a: any(i["id"] == id and set(kind.listed) <= i.keys() for i in a.data),
     )
+
+
+def _change(kit: Kit, kind: Kind, item: str) -> None:
+    noun = kind.noun
     wrong = {"if-match": '"9-00000000000000000000000000000000"'}
     kit.expect(
         f"{noun}: If-Match with another revision", kit.ask("PATCH", item, kind.patch, headers=wrong), 412
@@ -152,14 +170,6 @@ def _walk(kit: Kit, kind: Kind) -> None:
         wants="no fields from before",
         holds=lambda a: _is_replaced(a, kind),
     )
-    kit.expect(
-        f"{noun}: DELETE",
-        kit.ask("DELETE", item),
-        200,
-        wants="_read_only.deleted",
-        holds=lambda a: a.data["_read_only"]["deleted"] is True,
-    )
-    kit.fails(f"{noun}: GET after DELETE", kit.ask("GET", item), 404, word="bad_identifier")
 
 
 def _is_created(answer: Answer, kind: Kind) -> bool:
@@ -207,13 +217,27 @@ def accounts(kit: Kit) -> None:
         holds=lambda a: bool(ID.match(a.data["id"])) and bool(a.data["realm"]),
     )
     child_id = str(child.data.get("id", "")) if isinstance(child.data, dict) else ""
+    _tree(kit, child_id)
+    _api_key(kit)
+    _tree_of_resellers(kit, child_id)
+    kit.fails(
+        "accounts: DELETE with children",
+        kit.ask("DELETE", kit.base),
+        {400, 409, 500},
+        word="account_has_descendants",
+    )
+    kit.expect("accounts: DELETE", kit.ask("DELETE", f"/v2/accounts/{child_id}"), 200)
+    kit.fails("accounts: GET after DELETE", kit.ask("GET", f"/v2/accounts/{child_id}"), {403, 404})
+
+
+def _tree(kit: Kit, child_id: str) -> None:
     for noun in ("children", "descendants"):
         kit.expect(
             f"accounts: {noun}",
             kit.ask("GET", f"{kit.base}/{noun}"),
             200,
-            wants="the child",
-            holds=lambda a: child_id in [i["id"] for i in a.data],
+            wants="the child, and how many are below it",
+            holds=lambda a: any(i["id"] == child_id and not i.get("descendants_count") for i in a.data),
         )
     for noun in ("parents", "tree"):
         kit.expect(
@@ -230,6 +254,9 @@ def accounts(kit: Kit) -> None:
         wants="a list",
         holds=lambda a: isinstance(a.data, list),
     )
+
+
+def _api_key(kit: Kit) -> None:
     before = kit.ask("GET", f"{kit.base}/api_key")
     kit.expect(
         "accounts: API key", before, 200, wants="64 hex digits", holds=lambda a: len(a.data["api_key"]) == 64
@@ -241,15 +268,6 @@ def accounts(kit: Kit) -> None:
         wants="another one",
         holds=lambda a: a.data["api_key"] != before.data["api_key"],
     )
-    _tree_of_resellers(kit, child_id)
-    kit.fails(
-        "accounts: DELETE with children",
-        kit.ask("DELETE", kit.base),
-        {400, 409, 500},
-        word="account_has_descendants",
-    )
-    kit.expect("accounts: DELETE", kit.ask("DELETE", f"/v2/accounts/{child_id}"), 200)
-    kit.fails("accounts: GET after DELETE", kit.ask("GET", f"/v2/accounts/{child_id}"), {403, 404})
 
 
 def _tree_of_resellers(kit: Kit, child_id: str) -> None:
@@ -296,6 +314,13 @@ def lists(kit: Kit) -> None:
     for n in range(5):
         kit.create("clicktocall", {"name": f"List {n}", "extension": f"41{n}", "group": "list"})
     path, mine = f"{kit.base}/clicktocall", {"filter_group": "list"}
+    _pages(kit, path, mine)
+    _filters(kit, path, mine)
+    kit.fails("lists: a page_size of zero", kit.ask("GET", path, query={"page_size": "0"}), {400, 404})
+    kit.expect("lists: unknown parameters are ignored", kit.ask("GET", path, query={"colour": "red"}), 200)
+
+
+def _pages(kit: Kit, path: str, mine: dict[str, str]) -> None:
     first = kit.ask("GET", path, query=mine | {"page_size": "2"})
     kit.expect(
         "lists: a page",
@@ -324,6 +349,16 @@ def lists(kit: Kit) -> None:
         wants="5 items and no paging keys",
         holds=lambda a: len(a.data) == 5 and "next_start_key" not in a.envelope,
     )
+    kit.expect(
+        "lists: in chunks",
+        kit.ask("GET", path, query=mine | {"is_chunked": "true", "chunk_size": "2"}),
+        200,
+        wants="5 items, data first",
+        holds=lambda a: len(a.data) == 5 and a.body.startswith(b'{"data":['),
+    )
+
+
+def _filters(kit: Kit, path: str, mine: dict[str, str]) -> None:
     kit.expect(
         "lists: filter_ by a value",
         kit.ask("GET", path, query={"filter_name": "List 3"}),
@@ -354,5 +389,3 @@ def lists(kit: Kit) -> None:
         200,
         holds=lambda a: a.data == [],
     )
-    kit.fails("lists: a page_size of zero", kit.ask("GET", path, query={"page_size": "0"}), {400, 404})
-    kit.expect("lists: unknown parameters are ignored", kit.ask("GET", path, query={"colour": "red"}), 200)

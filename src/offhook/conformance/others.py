@@ -34,7 +34,10 @@ def webhooks(kit: Kit) -> None:
         holds=lambda a: isinstance(a.data, list),
     )
     kit.fails("webhooks: a sample nobody has", kit.ask("GET", "/v2/webhooks/samples/x", token=""), 404)
-    path = f"{kit.base}/webhooks"
+    _hooks(kit, f"{kit.base}/webhooks")
+
+
+def _hooks(kit: Kit, path: str) -> None:
     new = {"name": "Kit", "uri": "http://127.0.0.1:1/", "hook": "all"}
     kit.invalid("webhooks: an address that is not public", kit.ask("PUT", path, new), uri="error")
     kit.invalid(
@@ -84,7 +87,7 @@ def websockets(kit: Kit) -> None:
 
 
 def settings_of_accounts(kit: Kit) -> None:
-    """Limits, numbers, schemas, search."""
+    """Limits and numbers."""
     kit.expect(
         "limits: GET",
         kit.ask("GET", f"{kit.base}/limits"),
@@ -114,6 +117,10 @@ def settings_of_accounts(kit: Kit) -> None:
         "phone_numbers: PUT", added, OK, wants="id and state", holds=lambda a: a.data["id"] == "+14155550142"
     )
     kit.expect("phone_numbers: DELETE", kit.ask("DELETE", f"{kit.base}/phone_numbers/%2B14155550142"), OK)
+
+
+def schemas_and_search(kit: Kit) -> None:
+    """What documents look like, and how they are found."""
     kit.expect(
         "schemas: list",
         kit.ask("GET", "/v2/schemas"),

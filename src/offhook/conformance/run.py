@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from offhook.client import ApiClient
 
-from . import calls, documents, logins, others
+from . import calls, documents, logins, others, phones
 from .kit import Kit, Row
 
 SEQUENCES: tuple[Callable[[Kit], None], ...] = (
@@ -20,9 +20,13 @@ SEQUENCES: tuple[Callable[[Kit], None], ...] = (
     calls.buttons,
     calls.quickcalls,
     calls.records,
+    calls.live,
+    phones.phones,
+    phones.carriers_at_once,
     others.webhooks,
     others.websockets,
     others.settings_of_accounts,
+    others.schemas_and_search,
     others.media,
 )
 
