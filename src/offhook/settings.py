@@ -56,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sip_digest: str = "MD5,SHA-256"
     """Algorithms a phone is challenged with, in this order. MD5 first: phones that take the first challenge
     and know nothing else are many; others choose the stronger one."""
+    sip_nat_ping_s: Annotated[float, Meta(ge=0)] = 30.0
+    """Seconds between two OPTIONS to a phone behind a NAT, by UDP; 0 = none."""
+    sip_gateway_ping_s: Annotated[float, Meta(ge=0)] = 60.0
+    """Seconds between two OPTIONS to a carrier's gateway; one that is silent is tried last. 0 = none."""
     sip_tls_port: Port = 0
     """SIP over TLS, usually 5061; 0: TLS only towards gateways that want it."""
     sip_tls_cert: str = ""

@@ -75,6 +75,7 @@ class SipParts:
         )
         self._host = self._addresses.default_host
         self._trace = SipTrace()
+        self.resolver = self._resolver()
         self.connections = ConnectionLimits(settings.sip_connections_per_address)
         self.core = UserAgentCore(
             UserAgentConfig(
@@ -135,7 +136,7 @@ class SipParts:
             endpoint=endpoint,
             media=CallMediaFactory(self._relay(), library),
             inbound=inbound,
-            resolver=self._resolver(),
+            resolver=self.resolver,
             trace=self._trace,
             clock=self._clock,
             random=self._random,

@@ -44,8 +44,10 @@ from offhook.app.webhook_lanes import LaneSender
 from offhook.app.webhook_service import WebhookService
 from offhook.app.webhooks import Subscriptions, WebhookOutbox
 from offhook.engines.embedded import EmbeddedEngine
+from offhook.engines.embedded.gateway_health import GatewayHealth
 from offhook.engines.embedded.inbound import InboundRequests
 from offhook.engines.embedded.inbound_invites import InboundInvites
+from offhook.engines.embedded.keep_alives import KeepAlives
 from offhook.engines.embedded.logins import SipLogins
 from offhook.engines.embedded.media_library import is_known
 from offhook.engines.embedded.notices import Notices
@@ -144,6 +146,11 @@ class Node:
         self._closing.callback(self._timers.stop)
         self._closing.push_async_callback(self.calls.stop)
         await self.calls.start()
+        documents.observe(self._gateways.observe)
+        self._closing.push_async_callback(self._gateways.stop)
+        await self._gateways.start()
+        self._closing.push_async_callback(self._keep_alives.stop)
+        self._keep_alives.start()
         self.sip_address = endpoint.address
         metrics.watch(
             live_calls=self.calls.count, registrations=registrations.count, sip=endpoint.core.statistics
@@ -159,6 +166,7 @@ class Node:
             interaction_of=self.calls.interaction_of,
             max_duration_s=settings.max_duration_s,
             resting=rests.cause_of,
+            is_down=self._gateways.is_down,
         )
         self._invites.calls = InboundCalls(self.calls, planning, clock=clock)
         self._closing.push_async_callback(self._invites.stop)
@@ -326,6 +334,13 @@ class Node:
         gate.is_trunk = self._trunks.is_trunk
         registrations.flush = invites.flush = endpoint.flush
         inbound = InboundRequests(parts.core, registrations, invites, clock)
+        self._keep_alives = KeepAlives(
+            endpoint, registrations, clock=clock, interval_s=settings.sip_nat_ping_s
+        )
+        self._gateways = GatewayHealth(
+            endpoint, parts.resolver, store.documents, clock=clock, interval_s=settings.sip_gateway_ping_s
+        )
+        inbound.on_response = self._gateways.take
         engine = parts.engine(endpoint, inbound, secret)
         return endpoint, registrations, engine if settings.workers == 1 else self._build_pool(engine, secret)
 

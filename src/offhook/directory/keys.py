@@ -22,6 +22,7 @@ OWNER_ID: Final = "owner_id"
 CALLFLOW_NUMBER: Final = "callflow_number"
 CALLFLOW_PATTERNS: Final = "callflow_patterns"
 RESOURCE: Final = "resource"
+GATEWAY: Final = "gateway"
 INBOUND_TRUNK: Final = "inbound_trunk"
 INBOUND_USERNAME: Final = "inbound_username"
 ACCOUNT_NUMBER: Final = "account_number"
@@ -47,6 +48,7 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | callflow_number | callflow | as stored, hence normalised | account | yes |
     | callflow_patterns | callflow that has patterns | empty: they are found together | account | |
     | resource | resource | empty: they are found together | account | |
+    | gateway | resource with gateways | empty: all of the installation are found together | | |
     | inbound_trunk | resource that lists addresses it calls from | empty: all are found together | | |
     | inbound_username | resource that calls in with digest | lower case | | yes |
     | account_number | callflow, phone_number | its numbers that begin with `+` | | |
@@ -140,6 +142,8 @@ def _callflow_keys(document: Document, _realm: str) -> Keys:
 
 def _resource_keys(document: Document, _realm: str) -> Keys:
     yield DocumentKey(kind=RESOURCE, value="", scope=document.account_id, unique=False)
+    if document.data.get("gateways"):
+        yield DocumentKey(kind=GATEWAY, value="", unique=False)
     inbound = document.data.get("inbound") or {}
     if inbound.get("addresses"):
         yield DocumentKey(kind=INBOUND_TRUNK, value="", unique=False)

@@ -26,6 +26,8 @@ MAX_CONTACTS: Final = 10
 MAX_BINDINGS: Final = 100_000
 """Of the whole registrar, about 100 MB."""
 RETRY_AFTER_S: Final = 60
+FLOW_TIMER_S: Final = 120
+"""How often a phone pings its connection at least (RFC 5626 4.4.1); we drop one that is silent for 900 s."""
 
 
 class RegistrarResult(msgspec.Struct, frozen=True):
@@ -82,6 +84,19 @@ class Registrar:
         live = [binding for binding in self._by_aor.get(aor, ()) if binding.expires_at > now]
         return sorted(live, key=lambda binding: (-binding.q, -binding.registered_at))
 
+    def ways(self, aor: str, now: float) -> list[Binding]:
+        """Return the live bindings to ring, best first: of a phone with several flows that refreshed last.
+
+        Two flows of one phone (RFC 5626 section 6) are two ways to it, not two phones.
+        """
+        bindings = self.bindings(aor, now)
+        newest: dict[str, Binding] = {}
+        for binding in bindings:
+            known = newest.get(binding.instance)
+            if binding.reg_id and (known is None or known.expires_at < binding.expires_at):
+                newest[binding.instance] = binding
+        return [one for one in bindings if not one.reg_id or newest[one.instance] is one]
+
     def all(self) -> list[Binding]:
         """Return every binding, expired ones too until expire() is called."""
         return [binding for bindings in self._by_aor.values() for binding in bindings]
@@ -107,7 +122,9 @@ class Registrar:
             return RegistrarResult(fault.status)
         self._store(aor, after)
         changes = _changes(before, after)
-        return RegistrarResult(200, _answer_headers(request, self.bindings(aor, now), now), *changes)
+        bindings = self.bindings(aor, now)
+        headers = (*_answer_headers(request, bindings, now), *_outbound_headers(request, bindings))
+        return RegistrarResult(200, headers, *changes)
 
     def _bound(
         self,
@@ -264,6 +281,27 @@ def _changes(
         if contact not in after and (binding.instance, binding.reg_id) not in moved
     ]
     return tuple(added), tuple(changed), tuple(removed)
+
+
+def _outbound_headers(request: Request, bindings: Iterable[Binding]) -> tuple[tuple[str, str], ...]:
+    """Tell a phone with its own connection that we keep to it, and how often to ping (RFC 5626 section 6).
+
+    Behind a proxy it is that which keeps the connection.
+    """
+    supported = [
+        word.strip().lower() for line in request.headers.get_all("Supported") for word in line.split(",")
+    ]
+    if "outbound" not in supported or request.headers.get_all("Path"):
+        return ()
+    is_kept = any(
+        one.reg_id
+        and one.instance
+        and one.flow_id
+        and one.transport != "udp"
+        and one.call_id == request.call_id
+        for one in bindings
+    )
+    return (("Require", "outbound"), ("Flow-Timer", str(FLOW_TIMER_S))) if is_kept else ()
 
 
 def _answer_headers(request: Request, bindings: Iterable[Binding], now: float) -> tuple[tuple[str, str], ...]:

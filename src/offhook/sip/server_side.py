@@ -25,7 +25,7 @@ from .transaction_tables import Input
 from .transactions import ServerTransaction
 from .validation import request_fault, unsupported_options
 
-SUPPORTED: Final[frozenset[str]] = frozenset({"path", "100rel"})
+SUPPORTED: Final[frozenset[str]] = frozenset({"path", "outbound", "100rel"})
 """Option tags that Require may name: Path concerns registrars (RFC 3327), 100rel is RFC 3262."""
 SESSION_TIMER: Final = "timer"
 """Option tag of RFC 4028, if session timers are on."""

@@ -62,6 +62,8 @@ class Server:
             "OFFHOOK_SIP_HOST": HOST,
             "OFFHOOK_SIP_PORT": str(self.sip_port),
             "OFFHOOK_SIP_TLS_PORT": str(self.sip_tls_port),
+            "OFFHOOK_SIP_GATEWAY_PING_S": "0",  # SIPp fails a scenario at a message that is not in it
+            "OFFHOOK_SIP_NAT_PING_S": "0",
             "OFFHOOK_DATA_DIR": str(self.data),
             "OFFHOOK_MEDIA_PORTS": f"{self._media[0]}-{self._media[-1]}",
             "OFFHOOK_MASTER_API_KEY": self.api_key,

@@ -127,3 +127,8 @@ def test_a_carrier_that_calls_in_is_found_by_networks_and_by_username():
 
 def test_a_carrier_that_only_takes_calls_has_no_such_keys():
     assert document_keys(given_document("resource", {})) == [key("resource", "", ACCOUNT, unique=False)]
+
+
+def test_a_carrier_that_is_called_is_found_with_all_others():
+    keys = document_keys(given_document("resource", {"gateways": [{"server": "gw.example.net"}]}))
+    assert keys == [key("resource", "", ACCOUNT, unique=False), key("gateway", "", unique=False)]

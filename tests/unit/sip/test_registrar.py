@@ -240,3 +240,43 @@ def test_of_a_phone_that_moved_a_restart_takes_back_the_last_contact_only(given:
     again.restore([after, before])
     assert [binding.contact for binding in again.bindings(AOR, given.now)] == [after.contact]
     assert len(again) == 1
+
+
+INSTANCE = ';+sip.instance="<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>"'
+BROWSER = Flow("wss", ("192.0.2.1", 443), ("198.51.100.7", 50_001), "wss-1")
+
+
+def test_a_phone_with_a_connection_of_its_own_is_told_how_often_to_ping(given: Given) -> None:
+    contact = f"<sip:x@q1w2.invalid;transport=ws>{INSTANCE};reg-id=1"
+    result = given.register(contact, source=BROWSER, extra="Supported: path, Outbound")
+    assert ("Require", "outbound") in result.headers
+    assert ("Flow-Timer", "120") in result.headers
+    assert result.added[0].flow_id == "wss-1"
+
+
+@pytest.mark.parametrize(
+    ("contact", "source", "extra"),
+    [
+        (f"<sip:x@q1w2.invalid>{INSTANCE};reg-id=1", BROWSER, "Supported: path"),
+        (f"<sip:x@q1w2.invalid>{INSTANCE}", BROWSER, "Supported: outbound"),
+        (f"{CONTACT}{INSTANCE};reg-id=1", PHONE, "Supported: outbound"),
+        (f"{CONTACT}{INSTANCE};reg-id=1", BROWSER, "Supported: outbound\r\nPath: <sip:edge.example.com;lr>"),
+    ],
+)
+def test_others_are_not(given: Given, contact: str, source: Flow, extra: str) -> None:
+    names = {name for name, _ in given.register(contact, source=source, extra=extra).headers}
+    assert not names & {"Require", "Flow-Timer"}
+
+
+def test_two_flows_of_one_phone_are_one_way_to_it(given: Given) -> None:
+    other = Flow("tls", ("192.0.2.1", 5061), ("198.51.100.7", 50_002), "tls-2")
+    given.register(f"<sip:x@a.invalid>{INSTANCE};reg-id=1", source=BROWSER)
+    given.now += 10
+    given.register(f"<sip:x@b.invalid>{INSTANCE};reg-id=2", source=other, call_id="c2")
+    given.register("<sip:desk@198.51.100.8>", call_id="c3")
+    assert len(given.contacts()) == 3
+    ways = [binding.contact for binding in given.registrar.ways(AOR, given.now)]
+    assert sorted(ways) == ["sip:desk@198.51.100.8", "sip:x@b.invalid"]
+    given.registrar.flow_lost("tls-2")
+    ways = [binding.contact for binding in given.registrar.ways(AOR, given.now)]
+    assert sorted(ways) == ["sip:desk@198.51.100.8", "sip:x@a.invalid"]

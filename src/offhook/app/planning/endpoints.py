@@ -233,17 +233,22 @@ def _redirect(data: Json, account: Json, *, own_host: str = "") -> Redirect:
 
 def gateway_uri(ring: GatewayRing) -> str:
     """Return where the INVITE goes: `route` as it is, or the number at the server; empty if it is no URI."""
-    gateway = ring.gateway
+    by_name = text_at(ring.gateway, "invite_format") == "username"
+    user = (text_at(ring.gateway, "username") if by_name else "") or ring.number
+    return server_uri(ring.gateway, user)
+
+
+def server_uri(gateway: Json, user: str = "") -> str:
+    """Return the URI of a gateway, with a user part if there is one to reach; empty if it is no URI."""
     route = text_at(gateway, "route")
     if route:
         uri = route if route.lower().startswith(("sip:", "sips:")) else f"sip:{route}"
     else:
-        by_name = text_at(gateway, "invite_format") == "username"
-        user = (text_at(gateway, "username") if by_name else "") or ring.number
         port = gateway.get("port")
         at_port = f":{port}" if isinstance(port, int) and port != SIP_PORT else ""
         static = "".join(f";{item}" for item in texts_at(gateway, "invite_parameters.static"))
-        uri = f"sip:{uri_user(user)}@{gateway['server']}{at_port}{static}"
+        at = f"{uri_user(user)}@" if user else ""
+        uri = f"sip:{at}{text_at(gateway, 'server')}{at_port}{static}"
     try:
         return str(_with_transport(SipUri.parse(uri), text_at(gateway, "transport")))
     except RemoteMalformed:

@@ -197,12 +197,22 @@ async def _resources(walk: Walk, data: Json) -> bool:
         walk.fail("NO_ROUTE_DESTINATION")
     if classifier != EMERGENCY:
         rings = _awake(walk, rings)
+    rings = _up_first(walk, rings)
     for ring in rings:
         edited = msgspec.structs.replace(
             ring, caller_edit=walk.caller_edit, headers=custom_headers(data, direction="out")
         )
         walk.add([edited], timeout_s=seconds_at(data, "timeout"), hunt=f"carriers {number}")
     return True
+
+
+def _up_first(walk: Walk, rings: list[GatewayRing]) -> list[GatewayRing]:
+    """Try servers that have been silent of late after the others."""
+    down = [ring for ring in rings if walk.router.is_down(gateway_uri(ring))]
+    if not down or len(down) == len(rings):
+        return rings
+    walk.say(f"{_names(down)} tried last: does not answer")
+    return [*(ring for ring in rings if ring not in down), *down]
 
 
 def _awake(walk: Walk, rings: list[GatewayRing]) -> list[GatewayRing]:

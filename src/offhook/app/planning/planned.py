@@ -39,6 +39,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """(account id, call id of a call or leg) → interaction id of the live call, or None."""
 
     resting: Callable[[str, str], str] = lambda resource_id, request_uri: ""
+    is_down: Callable[[str], bool] = lambda request_uri: False
     """(resource id, Request-URI) → hangup cause of a carrier that rests; empty: it does not."""
 
     profiles: Profiles = msgspec.field(default_factory=Profiles)
@@ -47,7 +48,9 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     def router(self, account: Document, *, for_visitor: bool) -> Router:
         """Return what routes numbers in an account, for one plan."""
         phones = Phones(AccountDirectory(self.documents, account), self.registrations, self.profiles)
-        return Router(phones, self.random, for_visitor=for_visitor, resting=self.resting)
+        return Router(
+            phones, self.random, for_visitor=for_visitor, resting=self.resting, is_down=self.is_down
+        )
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

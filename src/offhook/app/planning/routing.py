@@ -35,6 +35,7 @@ class Router:
         for_visitor: bool,
         dialling: Dialling = OVER_HTTP,
         resting: Callable[[str, str], str] = lambda resource_id, request_uri: "",
+        is_down: Callable[[str], bool] = lambda request_uri: False,
     ) -> None:
         self.phones = phones
         self.directory: AccountDirectory = phones.directory
@@ -44,6 +45,7 @@ class Router:
         self.dialling = dialling
         """Who dials, if it is somebody on the line."""
         self.resting = resting
+        self.is_down = is_down
         """(resource id, Request-URI) → hangup cause of a carrier that wants to be left alone, or empty."""
 
     async def route(

@@ -121,7 +121,14 @@ async def _payer(wanted: Replacement, account: Document, world: Planning) -> tup
     )
     payer = Profile(account=account) if device is None else await phones.profile_of(device)
     dialling: Dialling = by_phone(payer) if wanted.by_phone else OVER_HTTP
-    return payer, Router(phones, world.random, for_visitor=False, dialling=dialling, resting=world.resting)
+    return payer, Router(
+        phones,
+        world.random,
+        for_visitor=False,
+        dialling=dialling,
+        resting=world.resting,
+        is_down=world.is_down,
+    )
 
 
 def caller_of(wanted: Replacement) -> CallerId:

@@ -1,7 +1,9 @@
 """What comes to the SIP port without a call of ours: registrations, probes, callers."""
 
+from collections.abc import Callable
+
 from offhook.kernel import Clock
-from offhook.sip.events import RequestReceived, SipEvent
+from offhook.sip.events import RequestReceived, ResponseReceived, SipEvent
 from offhook.sip.user_agent import UserAgentCore
 
 from .inbound_invites import InboundInvites
@@ -22,9 +24,13 @@ class InboundRequests:
         self._registrations = registrations
         self._invites = invites
         self._clock = clock
+        self.on_response: Callable[[ResponseReceived], None] = lambda event: None
+        """Set by who asks gateways how they are."""
 
     def take(self, event: SipEvent) -> None:
-        """Answer a request; other events outside our legs need nothing."""
+        """Answer a request, pass on an answer to one of ours; other events outside our legs need nothing."""
+        if isinstance(event, ResponseReceived):
+            self.on_response(event)
         if not isinstance(event, RequestReceived):
             return
         method = event.request.method

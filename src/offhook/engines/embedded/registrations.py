@@ -81,8 +81,8 @@ class RegistrationService:
     # --- queries ------------------------------------------------------------------------------------
 
     def bindings(self, aor: str) -> list[Binding]:
-        """Return the live bindings of an address of record, best first."""
-        return self._registrar.bindings(aor, self._clock.epoch())
+        """Return the live bindings of an address of record to ring, best first: one for each phone."""
+        return self._registrar.ways(aor, self._clock.epoch())
 
     def count(self) -> int:
         """Return how many contacts are registered."""
@@ -91,7 +91,12 @@ class RegistrationService:
     def of_realm(self, realm: str) -> Sequence[Registration]:
         """Return the live registrations of a realm."""
         aors = sorted(self._by_realm.get(realm.lower(), ()))
-        return [_registration(binding) for aor in aors for binding in self.bindings(aor)]
+        now = self._clock.epoch()
+        return [_registration(binding) for aor in aors for binding in self._registrar.bindings(aor, now)]
+
+    def behind_nat(self) -> list[Binding]:
+        """Return the contacts that are reached by UDP through a NAT."""
+        return [binding for binding in self._registrar.all() if binding.flow_id.startswith("udp:")]
 
     def remove(self, realm: str, username: str | None = None) -> int:
         """Forget the contacts of one username, or of all; return how many."""

@@ -1,0 +1,150 @@
+"""Which gateways are down: each is asked by OPTIONS now and then, and one that says nothing is tried last.
+
+Any answer will do, a refusal too: it shows that the server is there. A call is never kept from a gateway for
+being down: with no other it is tried all the same.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from offhook.app.planning.gateway_servers import server_of, servers_of
+from offhook.app.ports import Document, Documents
+from offhook.directory.keys import GATEWAY
+from offhook.kernel import Clock
+from offhook.sip.commands import OutgoingRequest
+from offhook.sip.errors import SipError
+from offhook.sip.events import ResponseReceived
+from offhook.sip.flows import TlsPeer
+from offhook.sip.uri import SipUri
+
+from .resolver import Resolver, Unresolvable
+from .transports import SipEndpoint
+
+_log = structlog.get_logger("offhook.gateways")
+
+SERVERS_MAX: Final = 5_000
+"""Servers that are asked, each by one request an interval; further ones are taken for up."""
+FAILURES: Final = 2
+"""In a row, before it counts as down: one OPTIONS may be lost on a bad day, its repeats too."""
+DOWN_STATUSES: Final = (408, 503)
+"""Silence; a connection that cannot be opened, or a server that says itself that it is out of service."""
+ASK_FROM: Final = "<sip:offhook@offhook.invalid>"
+
+
+class _Server:
+    """One server: which resources name it, and how often in a row it said nothing."""
+
+    __slots__ = ("failures", "tls", "uri", "users")
+
+    def __init__(self, uri: str, tls: TlsPeer) -> None:
+        self.uri = uri
+        self.tls = tls
+        self.failures = 0
+        self.users: set[str] = set()
+
+
+class GatewayHealth:
+    """Asks all gateways of all accounts. `load` once; then tell `observe` of every document that is written."""
+
+    def __init__(
+        self,
+        endpoint: SipEndpoint,
+        resolver: Resolver,
+        documents: Documents,
+        *,
+        clock: Clock,
+        interval_s: float,
+    ) -> None:
+        """interval_s 0: nobody is asked, and all count as up."""
+        self._endpoint = endpoint
+        self._resolver = resolver
+        self._documents = documents
+        self._clock = clock
+        self._interval_s = interval_s
+        self._servers: dict[str, _Server] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read all resources, and begin to ask."""
+        if not self._interval_s:
+            return
+        for document in await self._documents.find(GATEWAY, ""):
+            self.observe(document, None)
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="gateway health")
+
+    async def stop(self) -> None:
+        """Ask no more. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def observe(self, document: Document, before: Document | None) -> None:
+        """Take note of a resource that was written."""
+        if document.type != "resource" or not self._interval_s:
+            return
+        for server in [one for one in self._servers.values() if document.id in one.users]:
+            server.users.discard(document.id)
+        if not document.deleted:
+            for uri, gateway in servers_of(document):
+                self._use(uri, document.id, str(gateway.get("tls_ca") or ""), gateway.get("tls_verify", True))
+        for uri in [uri for uri, server in self._servers.items() if not server.users]:
+            del self._servers[uri]
+
+    def is_down(self, request_uri: str) -> bool:
+        """Tell whether the server of a gateway's Request-URI has been silent of late."""
+        server = self._servers.get(server_of(request_uri)) if self._servers else None
+        return server is not None and server.failures >= FAILURES
+
+    def _use(self, uri: str, resource_id: str, ca: str, verify: bool) -> None:
+        server = self._servers.get(uri)
+        if server is None:
+            if len(self._servers) >= SERVERS_MAX:
+                return
+            host = SipUri.parse(uri).host.strip("[]")
+            server = self._servers[uri] = _Server(uri, TlsPeer(host, ca, verify))
+        server.users.add(resource_id)
+
+    async def _run(self) -> None:
+        """Ask one after the other, all within an interval; a new one is asked in the next round."""
+        while True:
+            servers = list(self._servers.values())
+            pause_s = self._interval_s / max(len(servers), 1)
+            for server in servers:
+                await self._ask(server)
+                await asyncio.sleep(pause_s)
+            if not servers:
+                await asyncio.sleep(min(self._interval_s, 1.0))
+
+    async def _ask(self, server: _Server) -> None:
+        uri = SipUri.parse(server.uri)
+        try:
+            target = self._resolver.literal(uri) or (await self._resolver.resolve(uri))[0]
+            tls = server.tls if target.transport == "tls" else None
+            flow = self._endpoint.flow_to(target.transport, (target.address, target.port), tls)
+            asked = OutgoingRequest(
+                method="OPTIONS", request_uri=server.uri, from_=ASK_FROM, to=f"<{server.uri}>", flow=flow
+            )
+            request = self._endpoint.core.request(asked, self._clock.monotonic())
+        except (Unresolvable, SipError) as error:
+            self._note(server, is_there=False, why=str(error))
+            return
+        request.context = server
+        self._endpoint.flush()
+
+    def take(self, event: ResponseReceived) -> None:
+        """Take the answer to one of our questions; others are none of ours."""
+        server = event.request.context
+        if isinstance(server, _Server):
+            self._note(server, is_there=event.status not in DOWN_STATUSES, why=str(event.status))
+
+    def _note(self, server: _Server, *, is_there: bool, why: str) -> None:
+        was_down = server.failures >= FAILURES
+        server.failures = 0 if is_there else server.failures + 1
+        is_down = server.failures >= FAILURES
+        if is_down != was_down:
+            say: Callable[..., object] = _log.warning if is_down else _log.info
+            say("gateway is down" if is_down else "gateway is up again", server=server.uri, reason=why)
