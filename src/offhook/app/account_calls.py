@@ -43,6 +43,9 @@ class AccountCalls:
         self._dialled_out: Counter[tuple[str, str]] = Counter()
         """(Account, device) and (account, "") → calls that phones have dialled to outside."""
 
+        self._referred: dict[str, list[str]] = {}
+        """Call id → devices that have referred it to outside."""
+
     def add(self, plan: CallPlan) -> None:
         """Count a call from now on. Repeating it does nothing."""
         calls = self._trunks.setdefault(plan.account_id, {})
@@ -57,15 +60,23 @@ class AccountCalls:
         if trunks is None:
             return
         self._count(plan, -1, trunks)
+        for device_id in self._referred.pop(plan.call_id, ()):
+            self._count_dialled(plan.account_id, device_id, -1)
         if not calls:
             del self._trunks[plan.account_id]
             del self._usage[plan.account_id]
 
-    def add_party(self, plan: CallPlan, party: PartyPlan) -> None:
-        """Count a party that a transfer brings into a call, until the call is over."""
+    def add_party(self, plan: CallPlan, party: PartyPlan, device_id: str = "") -> None:
+        """Count a party that a transfer brings into a call, until the call is over.
+
+        device_id is the phone that has asked for it: it has dialled to outside then.
+        """
         calls = self._trunks.get(plan.account_id, {})
-        if plan.call_id not in calls or not _goes_out(party):
+        if plan.call_id not in calls or not goes_out(party):
             return
+        if device_id:
+            self._referred.setdefault(plan.call_id, []).append(device_id)
+            self._count_dialled(plan.account_id, device_id, 1)
         before = self.usage(plan.account_id)
         is_first = not calls[plan.call_id]
         calls[plan.call_id] += 1
@@ -94,9 +105,11 @@ class AccountCalls:
             trunks=before.trunks + sign * trunks,
             inbound=before.inbound + (sign if _is_brought(plan) else 0),
         )
-        if not is_dialled_out(plan):
-            return
-        for key in ((account_id, plan.authorizing_id), (account_id, "")):
+        if is_dialled_out(plan):
+            self._count_dialled(account_id, plan.authorizing_id, sign)
+
+    def _count_dialled(self, account_id: str, device_id: str, sign: int) -> None:
+        for key in ((account_id, device_id), (account_id, "")):
             self._dialled_out[key] += sign
             if not self._dialled_out[key]:
                 del self._dialled_out[key]
@@ -104,10 +117,11 @@ class AccountCalls:
 
 def trunks_of(plan: CallPlan) -> int:
     """Return how many of the parties are reached through a carrier."""
-    return _goes_out(plan.first) + _goes_out(plan.second)
+    return goes_out(plan.first) + goes_out(plan.second)
 
 
-def _goes_out(party: PartyPlan) -> bool:
+def goes_out(party: PartyPlan) -> bool:
+    """Tell whether a party may be reached through a carrier."""
     return any(
         endpoint.kind is EndpointKind.GATEWAY and not endpoint.is_caller
         for step in party.steps
@@ -122,7 +136,7 @@ def _is_brought(plan: CallPlan) -> bool:
 def is_dialled_out(plan: CallPlan) -> bool:
     """Tell whether a phone has dialled this call, and it may leave the account (decision 0014)."""
     caller = plan.caller
-    return caller is not None and caller.kind is EndpointKind.DEVICE and _goes_out(plan.second)
+    return caller is not None and caller.kind is EndpointKind.DEVICE and goes_out(plan.second)
 
 
 def refuse_beyond(limits: Json, usage: AccountUsage, plan: CallPlan) -> None:
@@ -137,7 +151,7 @@ def refuse_beyond(limits: Json, usage: AccountUsage, plan: CallPlan) -> None:
 
 def refuse_party(limits: Json, usage: AccountUsage, party: PartyPlan) -> None:
     """Raise CallLimitReached or NoCredit if the account may not bring this party into a call."""
-    _refuse_trunks(limits, usage, int(_goes_out(party)))
+    _refuse_trunks(limits, usage, int(goes_out(party)))
 
 
 def _refuse_trunks(limits: Json, usage: AccountUsage, trunks: int) -> None:

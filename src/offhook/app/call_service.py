@@ -50,7 +50,7 @@ from offhook.calls.events import (
     UnholdRequested,
     encode_fact,
 )
-from offhook.calls.model import By, CallPlan, EndpointPlan, Link, Transfer
+from offhook.calls.model import By, CallPlan, EndpointPlan, Handover, Link, Transfer
 from offhook.calls.states import Output
 from offhook.calls.transferring import can_transfer, other_leg_id
 from offhook.delivery import OutboxRow
@@ -304,7 +304,9 @@ class CallService:
         live = self._joined(account_id, transfer.leaving_leg_id)
         if live is None or not self._may_transfer(live, transfer.leaving_leg_id):
             return False
-        self._by_account.add_party(live.call.plan, transfer.target)
+        leaving = live.call.legs[transfer.leaving_leg_id].endpoint
+        by_device = leaving.endpoint_id if transfer.handover is Handover.REFERRED else ""
+        self._by_account.add_party(live.call.plan, transfer.target, by_device)
         self._feed(live, TransferRequested(transfer))
         return True
 

@@ -4,6 +4,7 @@ Each is planned as a call is, then given to the call service, which replaces one
 """
 
 import asyncio
+from contextlib import ExitStack
 from typing import ClassVar, Final, Protocol
 
 import structlog
@@ -13,9 +14,10 @@ from offhook.calls.model import By, EndpointKind, Handover, Leg, LegState, Party
 from offhook.calls.policy import refusal_of, side_as_by
 from offhook.directory.model import Document, Json
 
-from .account_calls import AccountUsage, refuse_party
+from .account_calls import AccountUsage, goes_out, refuse_party
 from .call_requests import LIMITS_ID
-from .errors import AppError, CallLimitReached, NoCredit
+from .dial_out import Dialler, DialOut
+from .errors import AppError, CallLimitReached, NoCredit, TooManyRequests
 from .planning import (
     CallRestricted,
     DialOutBarred,
@@ -27,6 +29,8 @@ from .planning import (
     plan_number,
     plan_phones,
 )
+from .planning.account_directory import AccountDirectory
+from .planning.classifiers import EMERGENCY, classify
 from .ports import CallView
 
 _log = structlog.get_logger("offhook.calls")
@@ -45,6 +49,7 @@ _STATUS_OF_REFUSAL: Final[dict[type[AppError], int]] = {
     NumberInvalid: 484,
     CallLimitReached: 503,
     NoCredit: 503,
+    TooManyRequests: 503,
 }
 """What a phone hears of a target that is refused; 603 of anything else."""
 
@@ -108,11 +113,13 @@ class CallTransfers:
         self,
         calls: TransferableCalls,
         planning: Planning,
+        dial_out: DialOut,
         *,
         own_hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._calls = calls
         self._planning = planning
+        self._dial_out = dial_out
         self._documents = planning.documents
         self._own_hosts = own_hosts
         """Names and addresses of this node: a phone's target at one of them is a number it dials."""
@@ -236,8 +243,17 @@ class CallTransfers:
         )
         if not party.steps:
             raise NotReached(party.unreachable_cause)
-        await self._begin(wanted, party, Handover.REFERRED)
+        with await self._bounded(account, leg, party):
+            await self._begin(wanted, party, Handover.REFERRED)
         self._calls.answer_referral(event.leg_id, ACCEPTED)
+
+    async def _bounded(self, account: Document, leg: Leg, party: PartyPlan) -> ExitStack:
+        """Count a target outside against the bounds of the phone that asks. Raises TooManyRequests."""
+        device = await self._documents.get(account.id, leg.endpoint.endpoint_id, type="device")
+        if device is None or not goes_out(party) or classify(party.number) == EMERGENCY:
+            return ExitStack()
+        owner = await AccountDirectory(self._documents, account).owner_of(device)
+        return self._dial_out.within(Dialler(account, owner, device), party.number)
 
 
 def other_of(view: CallView, leg: Leg) -> Leg:

@@ -25,6 +25,7 @@ from offhook.app.call_transfers import CallTransfers
 from offhook.app.carrier_rests import CarrierRests
 from offhook.app.channel_events import ChannelEvents
 from offhook.app.defence_metrics import DefenceMetrics, Defences
+from offhook.app.dial_out import DialOut
 from offhook.app.documents import DocumentService
 from offhook.app.inbound_calls import InboundCalls
 from offhook.app.live_events import LiveEvents
@@ -168,7 +169,8 @@ class Node:
             resting=rests.cause_of,
             is_down=self._gateways.is_down,
         )
-        self._invites.calls = InboundCalls(self.calls, planning, clock=clock)
+        dial_out = DialOut(self.calls, clock=clock)
+        self._invites.calls = InboundCalls(self.calls, planning, dial_out, clock=clock)
         self._closing.push_async_callback(self._invites.stop)
         auth = Auth(
             store,
@@ -188,7 +190,9 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
-        transfers = CallTransfers(self.calls, planning, own_hosts=frozenset((endpoint.address[0].lower(),)))
+        transfers = CallTransfers(
+            self.calls, planning, dial_out, own_hosts=frozenset((endpoint.address[0].lower(),))
+        )
         self.calls.take_referral = transfers.take_referral
         self._closing.push_async_callback(transfers.stop)
         services = ApiServices(

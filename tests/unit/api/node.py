@@ -25,6 +25,7 @@ from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
 from offhook.app.call_transfers import CallTransfers
 from offhook.app.channel_events import ChannelEvents
+from offhook.app.dial_out import DialOut
 from offhook.app.documents import DocumentService
 from offhook.app.live_events import LiveEvents
 from offhook.app.media import MediaService
@@ -299,7 +300,7 @@ class ApiNode:
             documents=self.store.documents, registrations=self.registered.bindings, random=random,
             sip_uri_allow=sip_uri_allow, quirks=settings.quirks,
         )  # fmt: skip
-        transfers = CallTransfers(self.calls, planning)
+        transfers = CallTransfers(self.calls, planning, DialOut(self.calls, clock=clock))
         self.calls.take_referral = transfers.take_referral
         self.services = ApiServices(
             transfers=transfers,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from offhook.app.account_calls import AccountCalls, AccountUsage
+from offhook.app.dial_out import DialOut
 from offhook.app.errors import NoCredit, NotAllowed, TooManyRequests
 from offhook.app.inbound_calls import InboundCalls
 from offhook.app.planning import CallerId, InboundRequest, NumberUnknown
@@ -54,7 +55,9 @@ class Desk:
         self.account.given_carrier("carrier")
         self.phone = self.account.given_device("desk")
         self.calls, self.clock = Placed(), Clock()
-        self._inbound = InboundCalls(self.calls, self.account.world(), clock=self.clock)  # type: ignore[arg-type]
+        self._inbound = InboundCalls(  # type: ignore[arg-type]
+            self.calls, self.account.world(), DialOut(self.calls, clock=self.clock), clock=self.clock
+        )
 
     def dial(self, number: str, phone: Document | None = None) -> CallPlan:
         asked = InboundRequest(number=number, received="an INVITE")
