@@ -106,7 +106,10 @@ class ClientReinvite:
         if cause is EndCause.TRANSPORT and self._reconnects(now):
             return
         self.give_up(STATUS_OF_CAUSE[cause], "", now)
-        self._side.bye(self.dialog, now)
+        if self._is_refresh and self.dialog.session_timer is not None:
+            self.dialog.session_timer.note_refusal(STATUS_OF_CAUSE[cause], None, now, by_update=False)
+        else:
+            self._side.bye(self.dialog, now)
 
     def on_forgotten(self, transaction: ClientTransaction) -> None:
         """No 2xx can be repeated any more: the ACK is not needed again."""

@@ -136,6 +136,15 @@ def test_a_refresh_that_finds_no_dialog_ends_it(wire: Wire, status: int) -> None
     assert_clean(wire)
 
 
+@pytest.mark.parametrize("allow", ["INVITE, ACK, BYE, UPDATE", "INVITE, ACK, BYE"])
+def test_a_refresh_that_is_met_with_silence_ends_the_call(wire: Wire, allow: str) -> None:
+    given_dialog(wire, "120;refresher=uac", allow=allow)
+    wire.wait(94)
+    wire.answer(wire.last("BYE"), 481)
+    assert wire.one(DialogEnded).reason is DialogEndReason.EXPIRED
+    assert_clean(wire)
+
+
 def test_a_peer_that_does_not_refresh_is_hung_up(wire: Wire) -> None:
     given_dialog(wire, "120;refresher=uas")
     wire.wait(87)

@@ -25,6 +25,7 @@ from offhook.sip.transactions import ServerTransaction
 from .call_media import MediaIncompatible
 from .identities import LegIdentities
 from .legs import EngineLeg, Stage
+from .reasons import cause_in
 from .relay import MediaError, RelaySide
 from .requests import refusal_headers
 from .surplus import to_journal
@@ -207,7 +208,9 @@ class Callers:
         if not isinstance(leg, EngineLeg) or leg.caller is None:
             return False
         if event.request is not None:
-            self._legs.finish(leg, leg.end_cause or CANCELED, 487, "", by_peer=True)
+            elsewhere = cause_in(event.request) == "LOSE_RACE"
+            cause = leg.end_cause or ("LOSE_RACE" if elsewhere else CANCELED)
+            self._legs.finish(leg, cause, 487, "", by_peer=True)
         else:
             cause = leg.end_cause or "RECOVERY_ON_TIMER_EXPIRE"
             self._legs.finish(leg, cause, 480, "", by_peer=False)

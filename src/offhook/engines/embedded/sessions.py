@@ -101,10 +101,11 @@ class Sessions:
     def on_offer(self, event: RequestReceived) -> None:
         """A phone changes its session: hold, resume, another codec, another address."""
         leg = event.dialog.context if event.dialog is not None else None
+        is_prack = event.request.method == "PRACK"  # it is taken, only its offer is not
         if not isinstance(leg, EngineLeg):
-            return self._respond(event, 481)
+            return self._respond(event, 488 if is_prack else 481)
         if leg.stage not in (Stage.ANSWERED, Stage.INVITING):
-            return self._respond(event, 491)
+            return self._respond(event, 488 if is_prack else 491)
         other = self._legs.other_of(leg)
         is_early_in_place_of_another = leg.stage is Stage.INVITING and leg.command.replaces_leg_id
         if leg.media.can_answer and not is_early_in_place_of_another:
