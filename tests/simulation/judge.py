@@ -130,7 +130,9 @@ def _check_ending(
     outcome = ending.outcome
     _must(len(bridges) <= 1, "joined twice")
     if bridges:
-        died_meanwhile = record.lost_relay and ending.hangup_cause == CRASH  # noticed a turn of the loop later
+        died_meanwhile = (
+            record.lost_relay and ending.hangup_cause == CRASH
+        )  # noticed a turn of the loop later
         if not died_meanwhile:
             _check_bridge(bridges[0], record, joined)
         died = record.crashed_at or record.was_stopped  # before it could tell

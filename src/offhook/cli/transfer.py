@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,6 +25,9 @@ from offhook.system import SystemClock, SystemRandom
 
 SHOWN_MAX: Final = 20
 """Refusals that are printed; a report file has them all."""
+
+MILESTONE_S: Final = 10.0
+"""Between two lines that say how far an import is."""
 
 _FAULTS: Final = (OSError, StoreError, apsw.Error)
 
@@ -102,16 +106,36 @@ def _lines(path: Path) -> Iterator[Line]:
 
 @contextlib.contextmanager
 def _progress(size: int) -> Iterator[Callable[[bytes], None]]:
-    """Show how far it is, on a terminal; the file is read twice."""
+    """Show how far it is: a bar on a terminal, a line now and then in a log. The file is read twice."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Milestones(2 * size)
+        return
     columns = (TextColumn("importing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+    with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task("import", total=2 * size)
 
         def seen(text: bytes) -> None:
             shown.advance(task, len(text))
 
         yield seen
+
+
+class _Milestones:
+    """Prints how much of the work is done, every few seconds."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total_bytes = max(1, total_bytes)
+        self._seen_bytes = 0
+        self._next_at = time.monotonic() + MILESTONE_S
+
+    def __call__(self, text: bytes) -> None:
+        """Count what was read."""
+        self._seen_bytes += len(text)
+        now = time.monotonic()
+        if now >= self._next_at:
+            self._next_at = now + MILESTONE_S
+            print(f"importing: {self._seen_bytes * 100 // self._total_bytes} %", file=sys.stderr, flush=True)
 
 
 def _write_report(report: Report, path: Path) -> None:
