@@ -15,10 +15,12 @@ from offhook.sip.uri import SipUri
 
 from .conftest import FarEnd
 from .harness import Account, Server
-from .harness.far_ends import ANSWERS, OVERLOADED
+from .harness.far_ends import ANSWERS, OVERLOADED, RINGS_FOR_EVER
 from .harness.name_server import NameServer
 from .harness.ports import HOST, free_port
 from .test_gateway import NUMBER, create_caller
+
+PATIENCE_S = 40.0
 
 ZONE = (
     "carrier.test. 60 IN NAPTR 10 50 s SIPS+D2T . _sips._tcp.carrier.test.",
@@ -190,3 +192,21 @@ def test_unknown_name_is_unreachable(account: Account) -> None:
     account.create_extension("1001", device)
     call = account.wait_for_outcome(account.connect(account.create_button("1001"), "1001"))
     assert (call["outcome"], call["hangup_cause"]) == ("unreachable", "DESTINATION_OUT_OF_ORDER")
+
+
+@pytest.mark.needs("sipp")
+def test_whichever_server_of_a_name_was_rung_is_cancelled_after_a_crash(
+    far_end: FarEnd, account: Account, zone: NameServer, server: Server
+) -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as silent:
+        silent.bind((HOST, 0))
+        rings = far_end(RINGS_FOR_EVER)
+        create_trunk(account, zone, "crash.test", (silent.getsockname()[1], "udp"), (rings.port, "udp"))
+        phone, button = create_caller(far_end, account)
+        call_id = account.connect(button, NUMBER)
+        account.wait_for_time(call_id, "second_ringing", timeout_s=PATIENCE_S)
+        server.kill()
+        server.start()
+        rings.wait_received("CANCEL", timeout_s=PATIENCE_S)
+        phone.assert_clean(timeout_s=PATIENCE_S)
+        assert account.wait_for_outcome(call_id, timeout_s=90)["outcome"] == "platform_error"

@@ -1,11 +1,14 @@
 """SIP over TLS: trunks that must prove who they are, clients that may, and a certificate of our own make."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.contract.engines.given_engine import given_phone, until
 
 from .conftest import FarEnd
 from .harness import Account, Server
@@ -135,3 +138,29 @@ def test_own_certificate_is_made_once_and_its_key_is_secret(server: Server, own:
     server.stop()
     server.start()
     assert own.read_bytes() == before
+
+
+@pytest.mark.needs("openssl")
+def test_leg_over_tls_of_a_killed_server_is_ended_over_tls(
+    account: Account, server: Server, certificates: dict[str, Certificate]
+) -> None:
+    """The carrier is our soft phone behind TLS: SIPp gives up a call with its TCP connection."""
+
+    async def scenario() -> None:
+        async with given_phone() as (carrier, uri), given_phone() as (_, desk_uri):
+            port = int(uri.rpartition(":")[2])
+            with TlsFront(certificates["trunk"], port) as front:
+                create_trunk(account, front.port, tls_ca=certificates["trunk"].pem)
+                flow = {"module": "resources", "data": {}, "children": {}}
+                account.create("callflows", {"numbers": ["no_match"], "flow": flow})
+                account.create_extension("1001", account.create_static_phone("desk", desk_uri))
+                call_id = await asyncio.to_thread(account.connect, account.create_button("1001"), NUMBER)
+                await asyncio.to_thread(account.wait_for_time, call_id, "bridged")
+                server.kill()
+                await asyncio.to_thread(server.start)
+                await until(lambda: carrier.calls[0].is_over)
+                assert front.names == [TRUNK, TRUNK]
+                outcome = await asyncio.to_thread(account.wait_for_outcome, call_id)
+                assert outcome["outcome"] == "platform_error"
+
+    asyncio.run(scenario())

@@ -73,8 +73,8 @@ class TlsFront:
             except (ssl.SSLError, OSError):
                 self.refused += 1
                 return
-            inside = closing.enter_context(socket.create_connection((HOST, self._behind)))
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # one of them is gone: so is the other, then
+                inside = closing.enter_context(socket.create_connection((HOST, self._behind)))
                 self._pass_on(outside, inside)
 
     def _pass_on(self, outside: ssl.SSLSocket, inside: socket.socket) -> None:
