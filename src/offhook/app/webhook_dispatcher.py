@@ -173,6 +173,8 @@ class WebhookDispatcher:
         if not hook.is_enabled:
             return None
         health = self._health.setdefault(hook_id, ReceiverHealth())
+        if health.note_clock(now - self._clock.monotonic()):
+            self._outbox.wake([hook_id], now)
         if now < health.paused_until:
             return health.paused_until
         most = LANES_WHILE_FAILING if health.is_failing else LANES_TAKEN

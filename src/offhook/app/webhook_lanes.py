@@ -43,6 +43,9 @@ LANES_WHILE_FAILING: Final = 2
 ATTEMPTS_KEPT: Final = 1_000
 """Per webhook, 4 KB each. A hook that fails is stopped at six a minute, so these cover it."""
 
+CLOCK_STEP_S: Final = 1.0
+"""A clock that is set back by less changes nothing: the first pause is twice as long."""
+
 ERROR_PAUSE_S: Final = 600.0
 """A row that we cannot send for a fault of ours is left alone for a while."""
 
@@ -53,7 +56,7 @@ DISABLE_TRIES: Final = 3
 class ReceiverHealth:
     """What is known of a receiver."""
 
-    __slots__ = ("at_work", "failures", "gate", "is_failing", "paused_until")
+    __slots__ = ("_clock_offset", "at_work", "failures", "gate", "is_failing", "paused_until")
 
     def __init__(self) -> None:
         self.gate = asyncio.Semaphore(LANES_PER_HOOK)
@@ -63,6 +66,15 @@ class ReceiverHealth:
         self.is_failing = False
         self.paused_until = 0.0
         """It has asked to be left in peace until then (Unix seconds)."""
+        self._clock_offset = float("-inf")
+
+    def note_clock(self, offset: float) -> bool:
+        """Take Unix time less monotonic time; tell whether the clock was set back: waits became longer."""
+        is_back = offset < self._clock_offset - CLOCK_STEP_S
+        self._clock_offset = offset
+        if is_back:
+            self.paused_until = 0.0
+        return is_back
 
     def takes_another(self, now: float) -> bool:
         """Tell whether one more lane may be sent to it now."""

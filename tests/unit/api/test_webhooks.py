@@ -443,3 +443,19 @@ def test_hold_is_told_and_leaves_no_gap(node: ApiNode, acme: TestAccount) -> Non
     told = [event for event in events(received(node, 11)) if "hook_event" in event]
     assert [event["sequence"] for event in told] == list(range(1, 11))
     assert [event["hook_event"] for event in told][6:8] == ["channel_hold", "channel_unhold"]
+
+
+def test_a_clock_that_is_set_back_delays_no_event(
+    node: ApiNode, acme: TestAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.receivers.answers[URI] = [Reception(status=503), Reception(status=200)]
+    acme.given_two_phones()
+    given_hook(acme, hook="channel_destroy")
+    given_finished_call(acme)
+    received(node, 1)
+    settle(node)
+    epoch = node.clock.epoch
+    monkeypatch.setattr(node.clock, "epoch", lambda: epoch() - 3_600.0)
+    told = events(received(node, 3, within_s=30))
+    assert told[0] == told[1]
+    assert told[-1]["final"]
