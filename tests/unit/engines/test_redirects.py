@@ -41,6 +41,7 @@ def test_the_best_address_comes_first() -> None:
         "*",
         "<sip:a@there.test",
         "<sip:a@cloud.test>",
+        f"<sip:{'a' * 2_000}@there.test>",
     ],
 )
 def test_what_is_not_allowed_is_not_rung(contact: str) -> None:

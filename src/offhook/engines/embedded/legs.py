@@ -54,6 +54,7 @@ class EngineLeg:
         "flows",
         "has_left",
         "has_ways",
+        "holds",
         "infos",
         "invite",
         "is_confirmed",
@@ -97,6 +98,8 @@ class EngineLeg:
         """The transfer it has asked for, until the last report of it."""
         self.is_holding = False
         """The phone has put the other party on hold, as was reported last."""
+        self.holds = 0
+        """How often it has held the other party and taken it back."""
         self.infos = 0
         """INFOs of the phone that wait for the other party's answer."""
         self.waits_for_ack: EngineLeg | None = None

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from offhook.app.planning.contacts import is_host_allowed
+from offhook.app.planning.contacts import MAX_URI_LENGTH, is_host_allowed
 from offhook.calls.model import EndpointPlan
 from offhook.sip.commands import HeaderLines
 from offhook.sip.errors import RemoteMalformed
@@ -55,6 +55,8 @@ def _q(contact: NameAddr) -> float:
 
 def _target(text: str, allowed: tuple[str, ...]) -> str:
     """Return a URI to ring, without headers; empty if it is none, or not allowed."""
+    if len(text) > MAX_URI_LENGTH:
+        return ""
     try:
         uri = SipUri.parse(text.partition("?")[0])
     except RemoteMalformed:

@@ -43,6 +43,8 @@ MAX_INFO_BYTES: Final = 256
 MAX_INFOS: Final = 4
 """INFOs of one phone that wait for the other's answer: nobody presses keys faster than they are answered."""
 RETRY_AFTER_S: Final = 2
+MAX_HOLDS: Final = 500
+"""Holds of one phone in one call that are journalled and told; no person presses the key more often."""
 
 _PASSED_ON: Final = frozenset((488, 491, 415, 486, 603, 606))
 """What a phone may be told of the other's refusal; anything else is between us and the other."""
@@ -186,8 +188,9 @@ class Sessions:
             is_holding = audio_target(SessionDescription.parse(body)).is_held
         except RemoteMalformed:
             return
-        if is_holding != leg.is_holding and leg.stage is Stage.ANSWERED:
+        if is_holding != leg.is_holding and leg.stage is Stage.ANSWERED and leg.holds < MAX_HOLDS:
             leg.is_holding = is_holding
+            leg.holds += not is_holding
             self._legs.report(LegHolds(leg.leg_id, is_holding))
 
     # --- bypass: from phone to phone ----------------------------------------------------------------
@@ -214,10 +217,7 @@ class Sessions:
     ) -> None:
         """The other party has answered, or made the offer that was wished for."""
         wished = not event.request.body
-        try:
-            body = leg.media.foreign(leg.side, response.body)
-        except RemoteMalformed:
-            body = b""
+        body = _foreign(leg, response.body)
         if wished and (not body or event.transaction.is_answered):  # no ACK will bring its answer
             assert other.dialog is not None
             self._core.send_ack(other.dialog, other.media.hold_answer(response.body), self._now())
@@ -236,8 +236,7 @@ class Sessions:
             return
         other, leg.waits_for_ack = leg.waits_for_ack, None
         if other is not None and other.dialog is not None:
-            answer = other.media.foreign(other.side, event.body) if event.body else b""
-            self._core.send_ack(other.dialog, answer, self._now())
+            self._core.send_ack(other.dialog, _foreign(other, event.body), self._now())
         elif event.body and leg.media.can_answer:
             leg.media.take_late_answer(leg.side, event.body)
         if event.body:
@@ -336,3 +335,11 @@ class Sessions:
 
     def _now(self) -> float:
         return self._clock.monotonic()
+
+
+def _foreign(leg: EngineLeg, body: bytes) -> bytes:
+    """Return the other party's session for this leg; empty without one that can be read."""
+    try:
+        return leg.media.foreign(leg.side, body) if body else b""
+    except RemoteMalformed:
+        return b""
