@@ -181,7 +181,7 @@ class ClientReinvite:
         self.is_waiting = True
         core = self._side.core
         start, width = GLARE_OWNER_S if self.dialog.is_caller else GLARE_OTHER_S
-        core.wheel.start(now + start + width * core.random.uniform(), self._start_after_pause)
+        core.wheel.start(now + start + width * core.random.uniform(), self._start_after_glare)
         return True
 
     def _reconnects(self, now: float) -> bool:
@@ -193,10 +193,21 @@ class ClientReinvite:
         self._lost += 1
         self.is_waiting = True
         self.dialog.leave_connection()
-        core.wheel.start(now + pause, self._start_after_pause)
+        core.wheel.start(now + pause, self._send_anew)
         return True
 
-    def _start_after_pause(self, now: float) -> None:
+    def _send_anew(self, now: float) -> None:
+        """Send the very same request: a peer that has it already takes it for a repeat, and answers again."""
+        self.is_waiting = False
+        dialog, branch = self.dialog, self.transaction.branch
+        if self._is_done or dialog.state is not DialogState.CONFIRMED:
+            return
+        self._sent.headers.remove("Via")
+        self.transaction = self._side.core.layer.send(
+            self._sent, dialog.next_hop(), self, now, branch=branch, same_flow=dialog.same_flow
+        )
+
+    def _start_after_glare(self, now: float) -> None:
         self.is_waiting = False
         if self._is_done or self.dialog.state is not DialogState.CONFIRMED:
             return
