@@ -20,6 +20,8 @@ INPUT_BYTES = 4_096
 def main() -> int:
     """Return 0 if nothing was found."""
     arguments = _arguments()
+    if arguments.pack:
+        return _pack(Path(arguments.corpus))
     if arguments.target is not None:
         return _fuzz(arguments.target, arguments.minutes, arguments.corpus)
     own = [sys.executable, "-m", "tests.fuzz", "--minutes", str(arguments.minutes / len(NAMES))]
@@ -32,7 +34,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("target", nargs="?", choices=NAMES)
     parser.add_argument("--minutes", type=float, default=60.0, help="of all targets together (default: 60)")
     parser.add_argument("--corpus", default="", help="folder that keeps what was learned, for the next run")
+    parser.add_argument(
+        "--pack", action="store_true", help="fuzz nothing; keep the corpus in tests/data/fuzz"
+    )
     return parser.parse_args()
+
+
+def _pack(folder: Path) -> int:
+    corpus = importlib.import_module("tests.fuzz.corpus")
+    for name in NAMES:
+        if (folder / name).is_dir():
+            print(f"{name}: {corpus.pack(name, folder / name)} inputs")
+    return 0
 
 
 def _fuzz(name: str, minutes: float, kept: str) -> int:

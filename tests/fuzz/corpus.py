@@ -1,5 +1,9 @@
-"""Inputs to begin with, and those that found something: tests/data/fuzz/TARGET/."""
+"""Inputs to begin with: examples, what a fuzzer has learned, and what has found something.
 
+In tests/data/fuzz: TARGET.zip holds inputs that reach much of the code, TARGET/ those that were at fault.
+"""
+
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +12,8 @@ from tests.unit.sip.messages import INVITE, wire
 CORPUS: Final = Path(__file__).parents[1] / "data" / "fuzz"
 RFC4475: Final = CORPUS.parent / "rfc4475"
 SDP: Final = wire(INVITE).partition(b"\r\n\r\n")[2]
+LEARNED_MAX: Final = 250
+"""Inputs of one target in the repository: some 30 KB, and seconds in the suite."""
 CHALLENGE: Final = (
     b'Digest realm="example.com", nonce="n", algorithm=SHA-256, qop="auth,auth-int", opaque="o"'
 )
@@ -19,8 +25,27 @@ def kept(name: str) -> list[Path]:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Return what to begin with: examples of the RFC and of our own, and the inputs kept."""
-    return _examples(name) + [path.read_bytes() for path in kept(name)]
+    """Return what to begin with: examples of the RFC and of ours, what was learned, the inputs kept."""
+    return _examples(name) + learned(name) + [path.read_bytes() for path in kept(name)]
+
+
+def learned(name: str) -> list[bytes]:
+    """Return what earlier runs have learned."""
+    path = CORPUS / f"{name}.zip"
+    if not path.exists():
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return [archive.read(member) for member in archive.namelist()]
+
+
+def pack(name: str, folder: Path) -> int:
+    """Keep the smallest inputs of a run's folder for the next; return how many."""
+    smallest = sorted({path.read_bytes() for path in folder.iterdir()}, key=lambda data: (len(data), data))
+    CORPUS.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(CORPUS / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, data in enumerate(smallest[:LEARNED_MAX]):
+            archive.writestr(zipfile.ZipInfo(f"{number:03}"), data, zipfile.ZIP_DEFLATED)
+    return min(len(smallest), LEARNED_MAX)
 
 
 def _examples(name: str) -> list[bytes]:

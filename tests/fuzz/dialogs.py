@@ -8,6 +8,7 @@ nothing may be left: no dialog, no transaction, no timer.
 from collections.abc import Callable
 from typing import Final
 
+from offhook.sip.config import DEFAULT_ALLOW
 from offhook.sip.errors import LocalDialogOver
 from offhook.sip.events import InviteAnswered, RequestReceived
 from offhook.sip.flows import Flow
@@ -44,7 +45,7 @@ VALUES: Final = ("", "*", ";", "<", '"', "sip:", "<sip:a@b>;tag=", "<tel:+1>", "
 
 def play(source: Source) -> None:
     """Play one input to its end. Raises AssertionError if something is left, or what the core raised."""
-    wire = Wire(allow=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "REGISTER"))
+    wire = Wire(allow=(*DEFAULT_ALLOW, "REGISTER", "REFER"), session_expires_s=source.choice((0, 1800)))
     peer = Peer(wire, source)
     peer.invite()
     for _ in range(STEPS_MAX):
@@ -67,7 +68,7 @@ class Peer:
         self._steps: tuple[Callable[[], None], ...] = (
             self._respond, self._request, self._respond, self._request, self._wait, self._answer, self.invite,
             self._cancel, self._bye, self._reinvite, self._acknowledge, self._inform, self._lose_flow,
-            self._send_anything,
+            self._send_anything, self._update,
         )  # fmt: skip
 
     def step(self) -> None:
@@ -112,6 +113,14 @@ class Peer:
                 self._wire.core.request_in_dialog(
                     dialog, "INFO", self._wire.now, body=b"x", content_type="a/b"
                 )
+            except LocalDialogOver:
+                continue
+        self._wire.settle()
+
+    def _update(self) -> None:
+        for dialog in self._dialogs():
+            try:
+                self._wire.core.update(dialog, SDP, self._wire.now)
             except LocalDialogOver:
                 continue
         self._wire.settle()
