@@ -24,7 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from offhook.sip.bindings import Binding
 from offhook.sip.digest import Challenge, answer_challenge, choose_challenge
+from offhook.sip.registrar import Registrar
 
 from .report import Row, show
 
@@ -164,6 +166,8 @@ async def measure(devices: int = DEVICES, every_s: float = EVERY_S) -> AsyncIter
                 yield row
         for row in _measure_restart(node, devices):
             yield row
+    for count in (10, devices):
+        yield Row(f"look-up of a phone among {count}: CPU", _look_up_us(count), "µs")
 
 
 async def _measure(node: "_Node", server: subprocess.Popen, devices: int, every_s: float) -> list[Row]:
@@ -200,6 +204,23 @@ def _measure_restart(node: "_Node", devices: int) -> list[Row]:
         Row(f"restart with {devices} bindings, until ready", started, "s"),
         Row(f"restart with {devices} bindings, CPU", used.cpu_s, "s"),
     ]
+
+
+def _look_up_us(count: int) -> float:
+    """Return what it takes to find the contacts of one of so many."""
+    registrar = Registrar()
+    registrar.restore(
+        Binding(
+            aor=f"sip:dev{number}@{REALM}", contact=f"sip:dev{number}@{HOST}:5060", expires_at=2e9,
+            registered_at=1e9, received_host=HOST, received_port=5060, transport="udp",
+        )
+        for number in range(count)
+    )  # fmt: skip
+    aors = [f"sip:dev{number % count}@{REALM}" for number in range(10_000)]
+    began = time.process_time()
+    for aor in aors:
+        registrar.bindings(aor, 1e9)
+    return (time.process_time() - began) / len(aors) * 1e6
 
 
 async def _until(condition, what: str) -> None:
