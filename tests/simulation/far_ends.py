@@ -25,7 +25,7 @@ from offhook.sip.transactions import ServerTransaction
 from offhook.sip.user_agent import UserAgentCore
 
 from .network import NODE, Network
-from .scripts import TALKS_NONSENSE, Script, babble
+from .scripts import TALKS_NONSENSE, UNREADABLE_TO, Script, babble
 from .virtual_time import Address, Agenda
 
 MEDIA_PORT: Final = 4000
@@ -139,7 +139,7 @@ class FarEnd:
 
     def note_arrival(self, data: bytes) -> None:
         """Something of it has reached the node; parts of a stream count as proper."""
-        is_other = TALKS_NONSENSE in data or FORK_MARK in data
+        is_other = TALKS_NONSENSE in data or FORK_MARK in data or UNREADABLE_TO in data
         if self.script.tcp or (self._heard_by in data and not is_other):
             self.was_heard = True
             self.answer_was_heard |= data.startswith(b"SIP/2.0 200") and self._heard_by in data

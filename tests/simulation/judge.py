@@ -172,7 +172,7 @@ def _reason_missing(ending: Ending, facts: Sequence[Fact], record: CallRecord) -
     if outcome is Outcome.CANCELED:
         return _reason_for_giving_up(ending, record)
     if ending.party is Party.NONE:
-        return "no party is named"
+        return _reason_for_no_join(ending, record)
     plan, far_ends = _party_plan(record.plan, ending.party), record.cast.parties[ending.party.value]
     codes = {code for far_end in far_ends for code in far_end.codes}
     if outcome is Outcome.BUSY:
@@ -242,6 +242,20 @@ def _reason_for_failure(ending: Ending, far_ends: Sequence[FarEnd], record: Call
     return "nobody failed"
 
 
+def _reason_for_no_join(ending: Ending, record: CallRecord) -> str:
+    """Return why a join cannot have taken too long: it may if the first party is to change its session."""
+    if ending.hangup_cause != "RECOVERY_ON_TIMER_EXPIRE" or ending.outcome is not Outcome.FAILED:
+        return "no party is named"
+    narrows = any(far_end.script.body == "alaw" for far_end in record.cast.all)
+    if record.plan.media is not MediaMode.BYPASS and record.has_relay and not narrows:
+        return "the relay can join at once"
+    slow = any(
+        one.script.away or one.lost_connections or one.script.reinvites_after is not None
+        for one in record.cast.parties["first"]
+    )
+    return "" if slow else "the first party was there"
+
+
 def _may_not_agree(record: CallRecord) -> bool:
     """Tell whether the parties are to hear each other without the relay, and one of them refuses."""
     refuses = any(far_end.script.refuses_reinvites for far_end in record.cast.parties["first"])
@@ -271,6 +285,8 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
         return "it says 200 to a CANCEL and rings on"
     if script.forks and far_end.answered_at is not None and not far_end.answer_was_heard:
         return "the other phone behind its proxy spoke for it; its own answer is hung up when it comes"
+    if script.forks and record.crashed_at and far_end.acked_at is None:
+        return "a crash has made the second answer of a fork unknown; without an ACK it is given up"
     if script.tcp and script.babbles in SPOILS_A_STREAM:
         return "it spoilt its own TCP stream"
     return ""

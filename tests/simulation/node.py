@@ -5,6 +5,7 @@ from typing import Final
 
 from offhook.app.call_limits import CallLimits
 from offhook.app.call_service import CallService
+from offhook.app.outbox import NO_OUTBOX
 from offhook.app.planning.records import record_call
 from offhook.app.timers import LoopTimers
 from offhook.calls import Call, CallState
@@ -22,8 +23,10 @@ from offhook.sip.user_agent import UserAgentCore
 
 from .network import NODE, Network, NodeSocket
 from .virtual_disk import Disk, VirtualJournal
+from .virtual_outbox import VirtualOutbox
 from .virtual_relay import SilentLibrary, VirtualRelay
 from .virtual_time import SeededRandom, VirtualClock, VirtualLoop, WorldBroken
+from .webhooks import Hooks, Receiver
 
 LATE_S: Final = 2.5
 """A sweep, a slot of the timer wheel, a busy loop."""
@@ -71,6 +74,7 @@ class NodeProcess:
         clock: VirtualClock,
         calls_max: int,
         busy: float,
+        receiver: Receiver | None,
     ) -> None:
         agenda = network.agenda
         self.network = network
@@ -98,6 +102,16 @@ class NodeProcess:
             identities=LegIdentities("secret of the installation"),
         )
         self.timers = LoopTimers(clock)
+        self._webhook_timers = LoopTimers(clock)
+        self.hooks = None
+        if receiver is not None:
+            self.hooks = Hooks(
+                VirtualOutbox(self.journal, disk.outbox),
+                receiver,
+                self._webhook_timers,
+                clock=clock,
+                random=SeededRandom(seed + "/webhooks"),
+            )
         self.calls = CallService(
             engine=self.engine,
             journal=self.journal,
@@ -105,12 +119,29 @@ class NodeProcess:
             clock=clock,
             limits=CallLimits(calls_max=calls_max, calls_per_second=0),
             record=record_call,
+            channel_events=self.hooks.channel_events if self.hooks is not None else None,
+            outbox=self.hooks.rows if self.hooks is not None else NO_OUTBOX,
         )
         self._due: dict[str, tuple[CallState, float]] = {}
         """By call: its state, and when that must be left."""
 
     async def start(self) -> None:
+        if self.hooks is not None:
+            await self.hooks.start()
         await self.calls.start()
+
+    async def stop(self) -> None:
+        """End in order."""
+        await self.calls.stop()
+        if self.hooks is not None:
+            await self.hooks.dispatcher.stop()
+        self.timers.stop()
+        self._webhook_timers.stop()
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks run, but for those of webhooks: they have time of their own."""
+        return sum("webhook" not in task.get_name() for task in self.loop.tasks)
 
     def kill(self) -> None:
         """Nothing of this process happens any more; the system closes its sockets."""
@@ -157,7 +188,7 @@ class NodeProcess:
             "SIP timers": core.timer_count,
             "things in the core": not core.is_idle,
             "relay sessions": len(relay.sessions) if relay is not None else 0,
-            "tasks": len(self.loop.tasks),
+            "tasks": self.tasks,
             "connections being opened": self.endpoint.connection_count,
         }
         return [f"{count} {name}" for name, count in counts.items() if count]

@@ -58,6 +58,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     api_plans: float = 0.05
     """Share of calls whose plan comes from the planners."""
     clock_jumps: int = 0
+    webhooks: bool = False
+    """A receiver is told of every call."""
 
     @property
     def is_calm(self) -> bool:
@@ -73,7 +75,7 @@ HARDLY: Final = Conditions(loss=0.4, repeat=0.3, delay=1.5, straggle=0.05, break
 JITTER: Final = Conditions(delay=0.3, repeat=0.3)
 
 SCENARIOS: Final = (
-    Scenario(name="calm", conditions=GOOD),
+    Scenario(name="calm", conditions=GOOD, webhooks=True),
     Scenario(name="calm, much at once", conditions=GOOD, pace_s=0.02, busy=0.2, calls_max=60),
     Scenario(name="packets overtake each other", conditions=JITTER, deletes=0.4),
     Scenario(name="bypass", conditions=GOOD, bypass=0.8),
@@ -83,13 +85,13 @@ SCENARIOS: Final = (
     Scenario(name="a network that hardly works", conditions=HARDLY, tcp=0.3),
     Scenario(name="connections break", conditions=Conditions(breaks=0.15, delay=0.1), tcp=0.9),
     Scenario(name="strangers", conditions=BAD, strange=0.8),
-    Scenario(name="crashes", conditions=GOOD, crashes=4, pace_s=0.6),
+    Scenario(name="crashes", conditions=GOOD, crashes=4, pace_s=0.6, webhooks=True),
     Scenario(name="crashes on a bad network", conditions=BAD, crashes=4, pace_s=0.6, bypass=0.2),
-    Scenario(name="one crash after the other", conditions=JITTER, crashes=15, pace_s=0.6),
-    Scenario(name="restarts", conditions=BAD, restarts=3, crashes=1, pace_s=0.6),
+    Scenario(name="one crash after the other", conditions=JITTER, crashes=15, pace_s=0.6, webhooks=True),
+    Scenario(name="restarts", conditions=BAD, restarts=3, crashes=1, pace_s=0.6, webhooks=True),
     Scenario(name="the relay dies", conditions=GOOD, relay_deaths=4),
-    Scenario(name="the disk refuses", conditions=GOOD, disk_troubles=3, crashes=1, pace_s=0.6),
-    Scenario(name="the clock is set", conditions=GOOD, clock_jumps=6, crashes=2, pace_s=0.6),
+    Scenario(name="the disk refuses", conditions=GOOD, disk_troubles=3, crashes=1, pace_s=0.6, webhooks=True),
+    Scenario(name="the clock is set", conditions=GOOD, clock_jumps=6, crashes=2, pace_s=0.6, webhooks=True),
 )
 
 

@@ -54,6 +54,7 @@ class Script(msgspec.Struct, kw_only=True):
 
 NONSENSE_TAG: Final = "x0x0"
 TALKS_NONSENSE: Final = NONSENSE_TAG.encode()
+UNREADABLE_TO: Final = b"\r\nTo: <<<"
 
 
 def babble(how: str, invite: bytes) -> bytes:
@@ -70,7 +71,7 @@ def babble(how: str, invite: bytes) -> bytes:
         "wrong length": answer.replace(b"Content-Length: 0", b"Content-Length: 900"),
         "other branch": answer.replace(b"branch=z9hG4bK", b"branch=z9hG4bKother"),
         "two vias": answer.replace(b"Via:", b"Via: SIP/2.0/UDP 10.8.8.8;branch=z9hG4bKx\r\nVia:", 1),
-        "bad to": re.sub(rb"\r\nTo:[^\r]*", b"\r\nTo: <<<", answer),
+        "bad to": re.sub(rb"\r\nTo:[^\r]*", UNREADABLE_TO, answer),
     }
     return ways[how]
 

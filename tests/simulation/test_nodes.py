@@ -12,11 +12,14 @@ import structlog
 from offhook.calls import policy
 from offhook.calls.commands import EngineCommand, HangUpLeg
 from offhook.calls.model import Outcome
+from offhook.delivery import PreparedRequest
 from offhook.engines.embedded import EmbeddedEngine
 
 from .ladder import Ladder
 from .scenario import CALLS, SCENARIOS, Conditions, Scenario
+from .virtual_outbox import OutboxOnDisk
 from .virtual_time import WorldBroken
+from .webhooks import Receiver
 from .world import World, take_log
 
 PROJECT = Path(__file__).parents[2]
@@ -95,6 +98,31 @@ def test_a_disk_that_forgets_what_it_committed_is_found_out() -> None:
     world.agenda.at(20.0, world.disk.calls.clear)
     with pytest.raises(WorldBroken):
         world.run()
+
+
+def test_an_event_that_is_lost_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = OutboxOnDisk.advance
+    monkeypatch.setattr(
+        OutboxOnDisk, "advance", lambda self, lane, through, now: advance(self, lane, through + 1, now)
+    )
+    with pytest.raises(WorldBroken, match="events"):
+        run(0)
+
+
+def test_an_outcome_that_is_told_in_two_ways_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Receiver._take
+    changed: list[str] = []
+
+    def take_otherwise(self: Receiver, request: PreparedRequest) -> None:
+        take(self, request)
+        told = [told[-1][1] for told in self.taken.values() if told[-1][0] == request.headers["webhook-id"]]
+        if told[0]["final"] and not changed:
+            changed.append(told[0].pop("outcome"))
+            told[0]["outcome"] = "connected" if changed == ["failed"] else "failed"
+
+    monkeypatch.setattr(Receiver, "_take", take_otherwise)
+    with pytest.raises(WorldBroken, match="told"):
+        run(0)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from offhook.app.errors import AlreadyFinal, CallIdTaken, KeyClaimed, StorageLos
 from offhook.app.ports import IdempotencyClaim, JournalEntry, StoredCall
 from offhook.calls.model import CallPlan
 
+from .virtual_outbox import OutboxOnDisk
 from .virtual_time import Agenda, WorldBroken
 
 COMMIT_S: Final = 0.002
@@ -44,6 +45,7 @@ class Disk:
     def __init__(self) -> None:
         self.calls: dict[str, CallOnDisk] = {}
         self.claims: dict[str, IdempotencyClaim] = {}
+        self.outbox = OutboxOnDisk()
         self.refuses = False
         self.on_final: Callable[[CallOnDisk], None] = lambda call: None
         """Called in the commit that makes a call final."""
@@ -85,7 +87,12 @@ class VirtualJournal:
         self, call_id: str, sequence: int, at: float, fact: bytes, *, outbox: Sequence[Any] = ()
     ) -> None:
         entry = JournalEntry(sequence=sequence, at=at, fact=fact)
-        self._post(lambda: self._add(call_id, entry))
+
+        def write() -> None:
+            self._add(call_id, entry)
+            self._disk.outbox.add(outbox)
+
+        self.post(write)
 
     async def finish(
         self,
@@ -105,6 +112,7 @@ class VirtualJournal:
             if call.is_final:
                 raise AlreadyFinal(call_id)
             self._add(call_id, JournalEntry(sequence=sequence, at=at, fact=fact))
+            self._disk.outbox.add(outbox)
             call.is_final, call.history, call.cdrs = True, history, cdrs
             self._disk.on_final(call)
 
@@ -140,6 +148,10 @@ class VirtualJournal:
         if entry.sequence != len(call.entries) + 1:
             raise WorldBroken(f"entry {entry.sequence} after {len(call.entries)}", call_id)
         call.entries.append(entry)
+
+    def post(self, write: Write) -> None:
+        """Write something that nobody waits for."""
+        self._post(write)
 
     def _post(self, write: Write, waiter: asyncio.Future[None] | None = None) -> None:
         if self.is_dead:

@@ -24,6 +24,7 @@ from .scripts import Script
 from .virtual_disk import CallOnDisk, Disk
 from .virtual_relay import VirtualRelay
 from .virtual_time import Agenda, SeededRandom, VirtualClock, WorldBroken
+from .webhooks import ACCOUNT_ID, Receiver, check_told
 
 SWEEP_S: Final = 2.0
 """How often the bounds of states are looked at."""
@@ -36,6 +37,9 @@ FAR_ENDS_QUIET_S: Final = 420.0
 
 RECONNECT_S: Final = 50.0
 """A CANCEL or BYE tries new connections for 7.5 s, each of which takes up to 4 s to open; then it repeats."""
+
+CLOCK_SET_S: Final = 22_000.0
+"""A clock is set by an hour each time."""
 
 LONGEST_CALL_S: Final = 1_200.0
 """All steps of both parties, the join, the longest talk and the end, each to its bound."""
@@ -57,6 +61,7 @@ class World:
         self.joined: set[frozenset[int]] = set()
         self.statistics: Counter[str] = Counter()
         self.node: NodeProcess | None = None
+        self.receiver = Receiver(self._dice("receiver")) if self.scenario.webhooks else None
         casting = Casting(self.scenario, self._dice("casting"))
         desk = ApiDesk(casting, self._dice("desk"), str(seed))
         self._clients = Clients(self, self._dice("requests"), casting, desk)
@@ -105,6 +110,7 @@ class World:
         self._check_node()
         self.agenda.run(self.agenda.now + FAR_ENDS_QUIET_S)
         self._check_far_ends()
+        self._check_webhooks()
         self.statistics["worlds"] += 1
         self.statistics["packets"] += self.network.carried
 
@@ -113,7 +119,7 @@ class World:
             self.node.loop.take_turn()
 
     def _is_busy(self) -> bool:
-        return self.node is None or self.node.calls.count() > 0 or bool(self.node.loop.tasks)
+        return self.node is None or self.node.calls.count() > 0 or self.node.tasks > 0
 
     def _sweep(self) -> None:
         if self.node is not None:
@@ -134,6 +140,7 @@ class World:
             clock=self.clock,
             calls_max=self.scenario.calls_max,
             busy=self.scenario.busy,
+            receiver=self.receiver,
         )
         node.loop.look_up = self._look_up
         node.loop.connect = self.network.connect_from_node
@@ -167,8 +174,7 @@ class World:
     async def _stop_node(self, node: NodeProcess) -> None:
         await node.calls.drain(self._node_dice.choice((0.1, 5.0, 30.0)))
         self._note_in_all("was_stopped")
-        await node.calls.stop()
-        node.timers.stop()
+        await node.stop()
         self.statistics["restarts"] += 1
         self.agenda.after(0.0, self._end_process, node)
 
@@ -326,6 +332,15 @@ class World:
                 if far_end.is_held or not far_end.core.is_idle:
                     raise WorldBroken(f"a leg is left at {far_end.address[0]}", call_id)
                 self.statistics["legs"] += far_end.invited_at is not None
+
+    def _check_webhooks(self) -> None:
+        if self.receiver is not None:
+            if self.scenario.clock_jumps:  # a pause that was stored before a crash may have become longer
+                self.agenda.run(self.agenda.now + CLOCK_SET_S)
+            outcomes = {call_id: record.outcome for call_id, record in self.records.items() if record.outcome}
+            heard = {call_id for call_id in outcomes if self.records[call_id].plan.account_id == ACCOUNT_ID}
+            told = {call_id: outcomes[call_id] for call_id in heard}
+            self.statistics["webhooks"] += check_told(self.receiver, self.disk.outbox, told)
 
     def _tell_ladder(self, what: str) -> None:
         if self.ladder is not None:
