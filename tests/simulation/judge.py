@@ -15,6 +15,7 @@ from offhook.calls.events import (
     LegOver,
     LegPickedUp,
     LegRang,
+    SurplusNoted,
     decode_fact,
 )
 from offhook.calls.model import By, CallPlan, Ending, MediaMode, Outcome, Party, PartyPlan
@@ -287,9 +288,17 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
         return "the other phone behind its proxy spoke for it; its own answer is hung up when it comes"
     if script.forks and record.crashed_at and far_end.acked_at is None:
         return "a crash has made the second answer of a fork unknown; without an ACK it is given up"
+    if record.lost_disk and record.crashed_at and far_end.acked_at and not _is_noted(far_end.leg_id, stored):
+        return "the disk refused its answer, it was acknowledged all the same, and the process died"
     if script.tcp and script.babbles in SPOILS_A_STREAM:
         return "it spoilt its own TCP stream"
     return ""
+
+
+def _is_noted(leg_id: str, stored: CallOnDisk) -> bool:
+    """Tell whether the journal has an answer of a leg."""
+    facts = (decode_fact(entry.fact) for entry in stored.entries)
+    return any(isinstance(fact, LegPickedUp | SurplusNoted) and fact.leg_id == leg_id for fact in facts)
 
 
 def _must(holds: bool, what: str) -> None:
