@@ -62,8 +62,7 @@ class CallRecovery:
         last_at = entries[-1].at if entries else stored.accepted_at
         now = max(self._clock.epoch(), last_at)  # the clock may have been set back meanwhile
         live = LiveCall(replay(plan, stored.accepted_at, facts), now - self._clock.monotonic())
-        live.entries = list(entries)
-        live.sequence = entries[-1].sequence if entries else 0
+        live.stored = live.sequence = entries[-1].sequence if entries else 0
         surplus = [fact for _, fact in facts if isinstance(fact, SurplusNoted)]
         picked_up = [fact for _, fact in facts if isinstance(fact, LegPickedUp)]
         dialogs = {noted.leg_id: noted.dialog for noted in surplus}

@@ -373,11 +373,11 @@ class CallService:
         return live.call.plan.interaction_id
 
     def so_far(self, account_id: str, call_id: str) -> CallSoFar | None:
-        """Return a live call with every entry until this instant, or None."""
+        """Return a live call with its entries until this instant, or None; see CallSoFar."""
         live = self._calls.get(call_id)
         if live is None or live.call.plan.account_id != account_id:
             return None
-        return CallSoFar(live.call.plan, live.call.times.accepted, tuple(live.entries))
+        return CallSoFar(live.call.plan, live.call.times.accepted, tuple(live.entries), live.stored)
 
     def count(self) -> int:
         """Return how many calls are live on this node."""
@@ -463,7 +463,7 @@ class CallService:
         rows = self._outbox.rows(events)
         self._journal.append(live.call_id, entry.sequence, at, entry.fact, outbox=rows)
         if isinstance(fact, LegPickedUp):
-            self._answers.confirm(fact.leg_id)
+            self._answers.confirm(live, fact.leg_id)
         elif isinstance(fact, LegRedirected):
             redirected = fact.endpoint.leg_id
             self._own(self._store_redirect(live, redirected), f"store redirect of {live.call_id}")

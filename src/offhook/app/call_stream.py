@@ -118,7 +118,7 @@ class CallStream:
 
     async def _following(self) -> CallStep | None:
         entry: JournalEntry | None = None
-        while entry is None or entry.sequence <= self._last:  # read from the journal, and heard as well
+        while entry is None or entry.sequence <= self._last:  # read from the journal, and known or heard too
             entry = self._known.popleft() if self._known else await self._mailbox.next()
             if entry is None:
                 return None
@@ -152,6 +152,9 @@ class CallStreams:
         known = self._calls.so_far(account_id, call_id)
         if known is not None:
             mailbox, forget = self._listen(call_id)  # at the instant where the known entries end
+            if known.stored:
+                entries = (*await self._journal.entries(call_id), *known.entries)
+                known = CallSoFar(known.plan, known.accepted_at, entries)
             return CallStream(known, mailbox, after=after, on_close=forget)
         stored = await self._journal.call(account_id, call_id)
         if stored is None:

@@ -8,6 +8,7 @@ import structlog
 from offhook.calls.commands import ConfirmLeg, HangUpSurplus
 
 from .errors import StorageLost
+from .live_call import LiveCall
 from .ports import Engine, Journal
 
 _log = structlog.get_logger("offhook.calls")
@@ -24,10 +25,13 @@ class DurableAnswers:
         self._engine = engine
         self._journal = journal
         self._waiting: list[ConfirmLeg | HangUpSurplus] = []
+        self._written: list[tuple[LiveCall, int]] = []
+        """Calls, and the last entry that the next flush stores."""
         self._task: asyncio.Task[None] | None = None
 
-    def confirm(self, leg_id: str) -> None:
+    def confirm(self, live: LiveCall, leg_id: str) -> None:
         """Confirm a leg whose answer was just given to the journal, when the disk has it."""
+        self._written.append((live, live.sequence))
         self.then(ConfirmLeg(leg_id))
 
     def then(self, command: ConfirmLeg | HangUpSurplus) -> None:
@@ -44,11 +48,15 @@ class DurableAnswers:
     async def _confirm(self) -> None:
         while self._waiting:
             commands, self._waiting = self._waiting, []
+            written, self._written = self._written, []
             try:
                 async with asyncio.timeout(CONFIRM_BOUND_S):
                     await self._journal.durable()
             except (StorageLost, TimeoutError) as error:
                 _log.warning("answers are acknowledged unstored", legs=len(commands), reason=repr(error))
+            else:
+                for live, sequence in written:
+                    live.forget_stored(sequence)
             for command in commands:
                 self._engine.perform(command)
         self._task = None

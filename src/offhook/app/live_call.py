@@ -14,7 +14,7 @@ from .ports import CallView, JournalEntry
 class LiveCall:
     """One call in execution. Made by CallService.place."""
 
-    __slots__ = ("_answered", "_ended", "call", "entries", "epoch_offset_s", "sequence", "timers")
+    __slots__ = ("_answered", "_ended", "call", "entries", "epoch_offset_s", "sequence", "stored", "timers")
 
     def __init__(self, call: Call, epoch_offset_s: float) -> None:
         self.call = call
@@ -22,7 +22,9 @@ class LiveCall:
         """Unix time less monotonic time when it was accepted: its times keep their distances and their
         order although somebody sets the clock."""
         self.entries: list[JournalEntry] = []
-        """As given to the journal, which may not have written the last of them yet."""
+        """As given to the journal, above `stored`: it may not have written the last of them yet."""
+        self.stored = 0
+        """Sequence of the last entry that is known to be durable and is to be read from the journal."""
         self.sequence = 0
         """Of the last journal entry; `accepted` is 0."""
         self.timers: dict[str, Timer] = {}
@@ -33,6 +35,11 @@ class LiveCall:
     def call_id(self) -> str:
         """The plan's call id."""
         return self.call.plan.call_id
+
+    def forget_stored(self, sequence: int) -> None:
+        """Keep no entry up to this one: the journal has them, 3 KB of each standing call."""
+        self.stored = max(self.stored, sequence)
+        self.entries = [entry for entry in self.entries if entry.sequence > sequence]
 
     def view(self) -> CallView:
         """Return the call as others may know it: a crash could still change an end that is not stored."""

@@ -179,6 +179,9 @@ class CallSoFar:
     accepted_at: float
     """Unix seconds."""
     entries: Sequence[JournalEntry]
+    """Those above `stored`."""
+    stored: int = 0
+    """Sequence of the last entry that is to be read from the journal."""
 
 
 class LiveCall(Protocol):

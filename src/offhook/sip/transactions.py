@@ -128,6 +128,7 @@ class ClientTransaction(Transaction):
 
     def _accept(self, response: Response, now: float) -> None:
         self.stop_resending()
+        self.data = b""  # it is not sent again, and would stay for 32 s of each call
         self.start_timer(Input.TIMER_M, self.layer.config.give_up, now)
         self.user.on_response(self, response, now)
 

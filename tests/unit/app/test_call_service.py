@@ -9,6 +9,7 @@ import pytest
 
 from offhook.app.call_limits import CallLimits
 from offhook.app.call_service import CallService
+from offhook.app.call_stream import CallStreams
 from offhook.app.errors import Draining, Overloaded, StorageLost
 from offhook.app.ports import CallView, TraceLine
 from offhook.app.timers import LoopTimers
@@ -64,6 +65,9 @@ class PhonesThatAnswer:
     def close_call(self, call_id: str) -> None:
         self.open_calls.discard(call_id)
 
+    def confirmed(self) -> int:
+        return sum(isinstance(command, ConfirmLeg) for command in self.performed)
+
     async def trace(self, leg_id: str) -> list[TraceLine]:
         return []
 
@@ -97,6 +101,16 @@ async def given_service(tmp_path: Path, **options) -> AsyncIterator[tuple[CallSe
         await store.close()
 
 
+@asynccontextmanager
+async def given_store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """A second look at the same file."""
+    store = await SqliteStore.open(tmp_path / "offhook.sqlite")
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 def run(scenario) -> None:
     asyncio.run(asyncio.wait_for(scenario, 20))
 
@@ -127,6 +141,26 @@ def test_a_call_is_joined_ended_and_can_be_read_afterwards(tmp_path: Path) -> No
                 "leg_dialed", "leg_ringing",
                 "leg_answered", "bridged", "leg_ended", "leg_ended", "ended",
             ]  # fmt: skip
+
+    run(scenario())
+
+
+def test_a_reader_of_a_standing_call_gets_what_only_the_journal_keeps(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with given_service(tmp_path) as (service, engine), given_store(tmp_path) as other:
+            journal = other.journal
+            live = await service.place(two_party_plan())
+            while engine.confirmed() < 2 or live.view().state != "bridged":
+                await asyncio.sleep(0.01)
+            known = service.so_far(ACCOUNT, live.call_id)
+            assert known is not None
+            assert known.stored >= 4  # both were dialled and have answered
+            assert [entry.sequence for entry in known.entries][:1] in ([], [known.stored + 1])
+            stream = await CallStreams(service, journal).open(ACCOUNT, live.call_id)
+            assert stream is not None
+            steps = [await stream.next() for _ in range(live.sequence + 1)]
+            assert [step.sequence for step in steps if step] == list(range(live.sequence + 1))
+            stream.close()
 
     run(scenario())
 
