@@ -12,6 +12,7 @@ import pytest
 from .harness import Account, Server
 
 SESSION = Path(__file__).parent / "harness" / "kazoo_sdk_session.py"
+PYKAZOO_SESSION = Path(__file__).parent / "harness" / "pykazoo_session.py"
 NODE_SESSION = Path(__file__).parent / "harness" / "crossbar_session.js"
 
 
@@ -37,6 +38,30 @@ def test_kazoo_sdk_for_python(server: Server, version: str) -> None:
         "error: the field that is missing",
         "call: connect, quickcall, history, cdrs, channels",
         "account: delete",
+    ]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pykazoo") is None, reason="needs PyKazoo")
+def test_pykazoo(tmp_path: Path) -> None:
+    """It takes 200 and 201 alone for success, as KAZOO's servers answer: there is a switch for that."""
+    with Server(tmp_path, OFFHOOK_KAZOO_QUIRKS="accepted_is_200") as server:
+        base = f"http://{server.host}:{server.http_port}/v2"
+        done = subprocess.run(
+            [sys.executable, str(PYKAZOO_SESSION), base, server.api_key],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "login: api_auth",
+        "users: create, get, list, update, delete",
+        "devices: create, get, list, update, delete",
+        "callflows: create, get, list, update, delete",
+        "clicktocalls: create, get, list, update, delete",
+        "resources: create, get, list, update, delete",
+        "webhooks: create, get, list, update, delete",
+        "calls: connect, history, quickcall",
     ]
 
 

@@ -1,6 +1,7 @@
 """Pictures of users, and their cards for address books."""
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,13 @@ def test_only_pictures_are_taken(node: ApiNode, acme: TestAccount, jane: str, co
     answer = node.post(path_of(acme, jane), body=content, headers={"content-type": "image/png"})
     assert answer.status == 415, answer.body
     assert node.get(path_of(acme, jane)).status == 404
+
+
+def test_a_picture_goes_with_its_user(node: ApiNode, acme: TestAccount, jane: str, tmp_path: Path) -> None:
+    node.post(path_of(acme, jane), body=PNG, headers={"content-type": "image/png"})
+    assert len(list((tmp_path / "photos").iterdir())) == 1
+    assert node.delete(f"{acme.base}/users/{jane}").status == 200
+    assert list((tmp_path / "photos").iterdir()) == []
 
 
 def test_nothing_and_too_much_are_refused(node: ApiNode, acme: TestAccount, jane: str) -> None:

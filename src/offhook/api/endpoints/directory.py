@@ -52,6 +52,12 @@ class Users(Collection):
         if data.get("priv_level", "user") != "user" or data.get("enabled", True) is not True:
             raise NotAllowed
 
+    async def delete(self, request: Request) -> Reply:
+        """DELETE of an item, and of its picture."""
+        reply = await super().delete(request)
+        await self.services.photos.remove(request.arguments["id"])
+        return reply
+
     async def devices(self, request: Request) -> Reply:
         """GET of a user's own devices, and of those it is hot-desked into."""
         user = await self.document(request)
