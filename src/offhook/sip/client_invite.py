@@ -6,24 +6,22 @@ InviteEnded when nothing of it is left at the far end (or the far end has been s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from offhook.kernel import Timer
-
-from .client_cancel import ClientCancel
 from .client_forks import Forks, has_session
 from .client_request import STATUS_OF_CAUSE
+from .client_withdrawal import Withdrawal
 from .commands import EndReason, HeaderLines, InviteRequest
-from .config import CSEQ_MARGIN, MIN_SESSION_S
+from .config import MIN_SESSION_S
 from .credentials import Answered, DigestClient, credentials_in
 from .dialogs import Dialog, DialogState
 from .events import EndCause, InviteAnswered, InviteEnded, InviteProgress, SurplusAnswered
 from .message import Request, Response
 from .session_headers import min_session_of, session_lines
 from .session_timer import follow_response
-from .transaction_tables import Input, State
 from .transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -45,22 +43,18 @@ class ClientInvite:
     """The handle of invite(). `context` is free for the caller; the rest is to be read only."""
 
     __slots__ = (
-        "_abandon_timer",
         "_answered",
-        "_cancel_reason",
-        "_cancel_sent",
         "_forks",
-        "_has_provisional",
-        "_is_late",
-        "_is_resumed",
         "_session_lines",
         "_side",
+        "_withdrawal",
         "authorization",
         "call_id",
-        "cancel_cause",
         "context",
         "cseq",
         "digest",
+        "is_heard",
+        "is_resumed",
         "is_unknown",
         "local_tag",
         "request",
@@ -81,17 +75,13 @@ class ClientInvite:
         self.cseq = request.cseq
         self.state = InviteState.PENDING
         self.context: object = None
-        self.cancel_cause: EndCause | None = None
-        """CANCELED after cancel(), TIMEOUT after timer C; then InviteAnswered never comes."""
-        self._cancel_reason: EndReason | None = None
-        self._cancel_sent = False
-        self._is_late = False
-        """A provisional answer came after the CANCEL was sent."""
         self.is_unknown = False
         """After resume(): the far end has not shown yet that it ever had this INVITE."""
-        self._is_resumed = False
-        self._has_provisional = False
-        self._abandon_timer: Timer | None = None
+        self.is_resumed = False
+        """A process before us sent it."""
+        self.is_heard = False
+        """The far end has said anything to it, be it 100."""
+        self._withdrawal: Withdrawal | None = None
         self.digest = DigestClient.of(request, side.core.random)
         self.authorization: HeaderLines = ()
         """What credentials the INVITE carried."""
@@ -112,7 +102,7 @@ class ClientInvite:
         if self.digest is not None:
             self.digest.sign(self.sent)
             self.authorization = credentials_in(self.sent)
-        self._has_provisional = False
+        self.is_heard = False
         self.transaction = core.layer.send(
             self.sent,
             self.request.flow,
@@ -126,7 +116,7 @@ class ClientInvite:
         """Take up an INVITE that an earlier process sent with this branch; nothing is sent."""
         core = self._side.core
         self.sent = core.build(self.request, call_id=self.call_id, tag=self.local_tag, cseq=self.cseq)
-        self._is_resumed = self.is_unknown = self._has_provisional = True
+        self.is_resumed = self.is_unknown = self.is_heard = True
         self.transaction = core.layer.adopt(self.sent, self.request.flow, self, branch, now)
 
     # --- what the transaction tells ---
@@ -146,8 +136,9 @@ class ClientInvite:
         """No final answer: give up, but clean up after a late 2xx for as long as one may come."""
         self._side.watch_for_stray(self, transaction.branch, now)
         self._forks.drop_early()
-        if not (self._cancel_sent or self._is_resumed):
-            self._cancel_what_may_ring(transaction, cause, now)
+        withdrawal = self._withdrawal or self._withdraw()
+        if not (withdrawal.is_sent or self.is_resumed):
+            withdrawal.send_unheard(transaction, cause, now)
         if self._forks.surplus == 0:
             self._end(STATUS_OF_CAUSE[cause], cause)
 
@@ -163,13 +154,12 @@ class ClientInvite:
 
     def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
         """Timer C: it has only rung, for minutes."""
-        self._cancel(EndCause.TIMEOUT, EndReason("SIP", 408, "Request Timeout"), now)
+        self._withdraw().begin(EndCause.TIMEOUT, EndReason("SIP", 408, "Request Timeout"), now)
 
     def _on_provisional(self, response: Response, now: float) -> None:
-        self._has_provisional = True
-        if self.cancel_cause is not None:
-            self._is_late = self._cancel_sent
-            self._send_cancel(now)
+        self.is_heard = True
+        if self._withdrawal is not None:
+            self._withdrawal.note_provisional(now)
             return
         if response.status == 100:
             return
@@ -187,7 +177,7 @@ class ClientInvite:
         dialog = dialog or self._forks.make(response, tag)
         if dialog is None:
             return  # a fork beyond the bound: it hangs up when no ACK comes
-        self._stop_abandon_timer()
+        self._stop_waiting()
         self.is_unknown = False
         self._forks.confirm(dialog, response)
         if self.state is InviteState.PENDING and self.cancel_cause is None:
@@ -199,10 +189,10 @@ class ClientInvite:
                 follow_response(self._side, dialog, response, now)
             self._side.core.events.append(InviteAnswered(self, dialog, response))
         else:
-            self._hang_up(dialog, now)
+            self.hang_up(dialog, now)
 
     def _on_refusal(self, response: Response, now: float) -> None:
-        self._stop_abandon_timer()
+        self._stop_waiting()
         self._forks.drop_early()
         if self.state is not InviteState.PENDING:
             return
@@ -227,7 +217,7 @@ class ClientInvite:
 
     def _end(self, status: int, cause: EndCause, response: Response | None = None) -> None:
         """Tell the caller, unless it was told."""
-        self._stop_abandon_timer()
+        self._stop_waiting()
         if self.state is not InviteState.PENDING:
             return
         self.state = InviteState.ENDED
@@ -238,19 +228,29 @@ class ClientInvite:
         reason = response.reason if response is not None else ""
         self._side.core.events.append(InviteEnded(self, status, reason, response, cause))
 
-    # --- CANCEL ---
+    # --- taken back ---
 
     @property
-    def is_heard(self) -> bool:
-        """Tell whether the far end has said anything to it, be it 100."""
-        return self._has_provisional
+    def cancel_cause(self) -> EndCause | None:
+        """CANCELED after cancel(), TIMEOUT after timer C; then InviteAnswered never comes."""
+        return None if self._withdrawal is None else self._withdrawal.cause
+
+    @property
+    def is_pending(self) -> bool:
+        """Tell whether the caller still waits for its end."""
+        return self.state is InviteState.PENDING
 
     def cancel(self, reason: EndReason | None, now: float) -> None:
         """Give up the INVITE; it waits for a provisional answer first (9.1)."""
         if self.state is InviteState.ANSWERED:
             self._take_back_answer(now)
         elif self.state is InviteState.PENDING and self.cancel_cause is None:
-            self._cancel(EndCause.CANCELED, reason, now)
+            self._withdraw().begin(EndCause.CANCELED, reason, now)
+
+    def _withdraw(self) -> Withdrawal:
+        if self._withdrawal is None:
+            self._withdrawal = Withdrawal(self._side, self)
+        return self._withdrawal
 
     def _take_back_answer(self, now: float) -> None:
         """Turn an answer that the caller has not seen yet into a crossing."""
@@ -259,121 +259,46 @@ class ClientInvite:
             if isinstance(event, InviteAnswered) and event.invite is self:
                 events.remove(event)
                 self.state = InviteState.PENDING
-                self.cancel_cause = EndCause.CANCELED
+                self._withdraw().cause = EndCause.CANCELED
                 event.dialog.is_reported = False
-                self._hang_up(event.dialog, now)
+                self.hang_up(event.dialog, now)
                 return
 
-    def _cancel(self, cause: EndCause, reason: EndReason | None, now: float) -> None:
-        self.cancel_cause = cause
-        self._cancel_reason = reason
-        if self._has_provisional:
-            self._send_cancel(now)
+    def _stop_waiting(self) -> None:
+        if self._withdrawal is not None:
+            self._withdrawal.stop()
 
-    def _send_cancel(self, now: float) -> None:
-        if self._cancel_sent or self.transaction.state is not State.PROCEEDING:
-            return
-        self._cancel_sent = True
-        self._is_late = False
-        self._new_cancel(self.transaction).start(now)
-        self._abandon_after(self._side.core.config.give_up, now)
-
-    def _cancel_what_may_ring(self, transaction: ClientTransaction, cause: EndCause, now: float) -> None:
-        """Send a CANCEL although nothing was heard: the INVITE may have arrived all the same.
-
-        RFC 3261 9.1 wants none while the INVITE is under way; here it is over (decision 0006).
-        """
-        self._cancel_sent = True
-        cancel = self._new_cancel(transaction)
-        if cause is EndCause.TRANSPORT:
-            cancel.start_anew(now)
-        else:
-            cancel.start(now)
-
-    def _new_cancel(self, transaction: ClientTransaction) -> ClientCancel:
-        return ClientCancel(
-            self._side.core, self.sent, transaction, self._cancel_reason, self._on_cancel_done
-        )
-
-    def _on_cancel_done(self, response: Response | None, cause: EndCause | None, now: float) -> None:
-        """Wait no longer than a 2xx repeats for an INVITE that the far end does not know.
-
-        A server that has answered may know the INVITE no more, but then it repeats its 2xx (13.3.1.4).
-        """
-        if not self._is_resumed:
-            return
-        core = self._side.core
-        if response is not None and response.status < 300:
-            self.is_unknown = False
-            core.wheel.start(now + core.config.longest_repeat, partial(self._hang_up_acknowledged, response))
-        elif cause is not EndCause.TIMEOUT and self._abandon_timer is not None:
-            # It may have overtaken its INVITE: a provisional answer says so, before this or after it.
-            self._cancel_sent = False
-            self._abandon_after(core.config.longest_repeat, now)
-            if self._is_late:
-                self._send_cancel(now)
-
-    def _hang_up_acknowledged(self, response: Response, now: float) -> None:
-        """The CANCEL was taken, and no final answer comes: the far end has answered, and has had its ACK.
-
-        The process before us was hanging it up. Its tag is that of its answer to the CANCEL (9.2).
-        """
-        if self.state is not InviteState.PENDING or self.transaction.state is not State.PROCEEDING:
-            return
+    def dialog_of(self, response: Response) -> Dialog | None:
+        """Return the dialog of a response's To tag, a new one if need be; None beyond the bound."""
         tag = response.to_tag
-        dialog = self._forks.get(tag) or self._forks.make(response, tag)
-        if dialog is None or dialog.state is not DialogState.EARLY:
-            return
-        dialog.state = DialogState.CONFIRMED
-        dialog.local_cseq += CSEQ_MARGIN
-        self._forks.surplus += 1
-        dialog.on_surplus_over = partial(self._acknowledged_is_over, self.transaction)
-        if self._side.core.config.holds_surplus:
-            self._tell_surplus(dialog)
-        else:
-            self._side.bye(dialog, now)
+        return self._forks.get(tag) or self._forks.make(response, tag)
 
-    def _acknowledged_is_over(self, transaction: ClientTransaction, now: float) -> None:
-        self._surplus_over(now)
-        self._abandon(transaction, now)
-
-    def _abandon_after(self, delay: float, now: float) -> None:
-        self._stop_abandon_timer()
-        self._abandon_timer = self._side.core.wheel.start(
-            now + delay, partial(self._abandon, self.transaction)
-        )
-
-    def _abandon(self, transaction: ClientTransaction, now: float) -> None:
-        if transaction.state in (State.CALLING, State.PROCEEDING):
-            transaction.apply(Input.ABANDON, None, now)
-
-    def _stop_abandon_timer(self) -> None:
-        if self._abandon_timer is not None:
-            self._abandon_timer.cancel()
-            self._abandon_timer = None
-
-    # --- dialogs ---
-
-    def _hang_up(self, dialog: Dialog, now: float) -> None:
+    def hang_up(
+        self,
+        dialog: Dialog,
+        now: float,
+        *,
+        then: Callable[[float], None] | None = None,
+        is_acknowledged: bool = False,
+    ) -> None:
         """Answer a 2xx nobody waits for with ACK and BYE; the end of the INVITE waits for that."""
         self._forks.surplus += 1
         self._side.core.statistics["surplus_answers"] += 1
-        dialog.on_surplus_over = self._surplus_over
+        dialog.on_surplus_over = partial(self._surplus_over, then)
         if self._side.core.config.holds_surplus:
-            self._tell_surplus(dialog)
+            dialog.is_reported = True
+            self._side.core.events.append(SurplusAnswered(self, dialog))
             return
-        self._side.send_ack(dialog, b"", now)
-        reason = self._cancel_reason
-        self._side.bye(dialog, now, () if reason is None else (("Reason", str(reason)),))
+        if not is_acknowledged:
+            self._side.send_ack(dialog, b"", now)
+        self._side.bye(dialog, now, self._withdrawal.bye_headers() if self._withdrawal is not None else ())
 
-    def _tell_surplus(self, dialog: Dialog) -> None:
-        dialog.is_reported = True
-        self._side.core.events.append(SurplusAnswered(self, dialog))
-
-    def _surplus_over(self, now: float) -> None:
+    def _surplus_over(self, then: Callable[[float], None] | None, now: float) -> None:
         self._forks.surplus -= 1
         if self._forks.surplus == 0 and self.cancel_cause is not None:
             self._end(487, self.cancel_cause)
+        if then is not None:
+            then(now)
 
 
 def branch_of(beginning: str, cseq: int) -> str:
