@@ -59,6 +59,7 @@ class FarEnd:
         "ends",
         "fork_acked",
         "fork_over",
+        "heard_at",
         "hears",
         "invited_at",
         "leg_id",
@@ -104,6 +105,8 @@ class FarEnd:
         self.offered: bytes = b""
         self.was_heard = False
         """The node has got a proper answer to the INVITE that rings."""
+        self.heard_at = 0.0
+        """When the first of them came."""
         self.answer_was_heard = False
         """Its 200 was among them."""
         self.lost_connections = 0
@@ -142,6 +145,7 @@ class FarEnd:
         is_other = TALKS_NONSENSE in data or FORK_MARK in data or UNREADABLE_TO in data
         if self.script.tcp or (self._heard_by in data and not is_other):
             self.was_heard = True
+            self.heard_at = self.heard_at or self.agenda.now
             self.answer_was_heard |= data.startswith(b"SIP/2.0 200") and self._heard_by in data
 
     # --- messages -------------------------------------------------------------------------------------
@@ -237,7 +241,7 @@ class FarEnd:
     def _ring(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         script = self.script
         self.transaction, self.ringing = transaction, True
-        self.was_heard = False
+        self.was_heard, self.heard_at = False, 0.0
         self._heard_by = b"CSeq: %d INVITE" % request.cseq.number
         self.offered = request.body
         self._hear(request.body)

@@ -23,7 +23,7 @@ from offhook.calls.policy import CRASH
 from offhook.calls.replay import replay
 
 from .far_ends import MEDIA_PORT, FarEnd
-from .scenario import Cast
+from .scenario import FOREVER, Cast
 from .virtual_disk import CallOnDisk
 from .virtual_time import WorldBroken
 
@@ -282,6 +282,8 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
         return "it is out of reach for ever"
     if not far_end.was_heard:
         return "none of its answers has reached the node: it has its CANCEL, or will give up"
+    if far_end.heard_at > _over_at(far_end, stored):
+        return "it was first heard when it had been given up: its CANCEL is on the way"
     if script.ignores_cancel and far_end.acked_at is None:
         return "it says 200 to a CANCEL and rings on"
     if script.forks and far_end.answered_at is not None and not far_end.answer_was_heard:
@@ -293,6 +295,16 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
     if script.tcp and script.babbles in SPOILS_A_STREAM:
         return "it spoilt its own TCP stream"
     return ""
+
+
+def _over_at(far_end: FarEnd, stored: CallOnDisk) -> float:
+    """Return when the journal took a leg for over, in virtual time; the call has its final entry just now."""
+    ended_at = stored.entries[-1].at
+    for entry in stored.entries:
+        fact = decode_fact(entry.fact)
+        if isinstance(fact, LegOver) and fact.leg_id == far_end.leg_id:
+            return far_end.agenda.now - (ended_at - entry.at)
+    return FOREVER
 
 
 def _is_noted(leg_id: str, stored: CallOnDisk) -> bool:
