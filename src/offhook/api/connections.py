@@ -1,5 +1,6 @@
 """Uvicorn's connections, where ours must be firmer: a peer that takes nothing is cut, and costs no memory."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -19,12 +20,49 @@ TOO_BIG: Final = 1009
 
 
 class HttpConnection(HttpToolsProtocol):
-    """An HTTP connection whose application may end it at once (`scope["extensions"]["offhook.abort"]`)."""
+    """An HTTP connection whose application may end it at once (`scope["extensions"]["offhook.abort"]`).
+
+    Requests that `refusal` has an answer for never reach the application.
+    """
+
+    refusal: Callable[[bytes, bytes], bytes | None] = staticmethod(lambda method, url: None)
+    """Asked with method and URL, once the headers are here."""
+    is_refused = False
+
+    @classmethod
+    def refusing(cls, refusal: Callable[[bytes, bytes], bytes | None]) -> type["HttpConnection"]:
+        """Return connections that ask this."""
+        return type(cls.__name__, (cls,), {"refusal": staticmethod(refusal)})
 
     def on_message_begin(self) -> None:
         """Begin a request's scope."""
         super().on_message_begin()
+        self.is_refused = False
         self.scope["extensions"] = {"offhook.abort": self.transport.abort}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        """Refuse the request, or let the application have it: in its turn, and as its peer takes answers."""
+        is_turn = (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+        answer = self.refusal(self.parser.get_method(), self.url) if is_turn else None
+        if answer is None:
+            super().on_headers_complete()
+            return
+        self.is_refused = True
+        self.transport.write(answer)
+        if not self.parser.should_keep_alive():
+            self.transport.close()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass the body on, unless nobody wants it."""
+        if not self.is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Say that the request is whole; after a refusal wait for the next one."""
+        if self.is_refused:
+            self.on_response_complete()
+        else:
+            super().on_message_complete()
 
 
 class WebsocketConnection(WebSocketsSansIOProtocol):

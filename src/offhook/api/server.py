@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,12 +22,24 @@ PING_EVERY_S = 20.0
 class HttpServer:
     """Serves an ASGI application on one address. `stop()` is idempotent and may precede `start()`."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, certificate: str = "", key: str = "") -> None:
-        """With certificate and key (PEM files) it serves TLS."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        certificate: str = "",
+        key: str = "",
+        refusal: Callable[[bytes, bytes], bytes | None] | None = None,
+    ) -> None:
+        """With certificate and key (PEM files) it serves TLS.
+
+        refusal may answer a request by its method and URL, before anything is spent on it.
+        """
         self._address = (host, port)
         config = uvicorn.Config(
             app,
-            http=HttpConnection,
+            http=HttpConnection if refusal is None else HttpConnection.refusing(refusal),
             ws=WebsocketConnection,
             ws_max_size=FRAME_MAX_BYTES,
             ws_ping_interval=PING_EVERY_S,

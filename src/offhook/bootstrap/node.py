@@ -237,11 +237,12 @@ class Node:
         )
         websockets = Websockets(services)
         server = HttpServer(
-            Shedding(create_app(services, websockets, sip=endpoint.websockets), services, self._overload),
+            create_app(services, websockets, sip=endpoint.websockets),
             settings.http_host,
             settings.http_port,
             certificate=settings.http_tls_cert,
             key=settings.http_tls_key,
+            refusal=Shedding(services, self._overload).refusal,
         )
         await server.start()
         self._closing.push_async_callback(server.stop)

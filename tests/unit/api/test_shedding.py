@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from offhook.api.server import HttpServer
 from offhook.api.shedding import Shedding, is_call
 from offhook.system import SystemClock, SystemRandom
 
@@ -15,71 +18,114 @@ BUTTON = f"/v2/accounts/{'a' * 32}/clicktocall/{'b' * 32}"
 DEVICE = f"/v2/accounts/{'a' * 32}/devices/{'b' * 32}"
 
 
-def scope_of(method: str, path: str, query: bytes = b"") -> dict[str, Any]:
-    return {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query,
-        "headers": [(b"origin", b"https://example.com")], "client": ("192.0.2.9", 4000),
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("method", "path", "query", "expected"),
+    ("method", "url", "expected"),
     [
-        ("GET", f"{BUTTON}/connect", b"contact=%2B15551234567", True),
-        ("POST", f"{BUTTON}/connect/", b"", True),
-        ("GET", f"{DEVICE}/quickcall/1002", b"", True),
-        ("GET", f"{BUTTON}/connect", b"contact=1&dry_run=true", False),
-        ("GET", f"{BUTTON}/history", b"", False),
-        ("OPTIONS", f"{BUTTON}/connect", b"", False),
-        ("DELETE", f"/v2/accounts/{'a' * 32}/calls/c", b"", False),
-        ("GET", "/metrics", b"", False),
+        ("GET", f"{BUTTON}/connect?contact=%2B15551234567", True),
+        ("POST", f"{BUTTON}/connect/", True),
+        ("GET", f"{DEVICE}/quickcall/1002", True),
+        ("GET", f"{BUTTON}/connect?contact=1&dry_run=true", False),
+        ("GET", f"{BUTTON}/history", False),
+        ("OPTIONS", f"{BUTTON}/connect", False),
+        ("DELETE", f"/v2/accounts/{'a' * 32}/calls/c", False),
+        ("GET", "/metrics", False),
     ],
 )
-def test_calls_are_known_by_their_path(method: str, path: str, query: bytes, expected: bool) -> None:
-    assert is_call(scope_of(method, path, query)) is expected
+def test_calls_are_known_by_their_path(method: str, url: str, expected: bool) -> None:
+    assert is_call(method.encode(), url.encode()) is expected
+
+
+async def says_ok(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class Door:
-    """Shedding before an application that says 200."""
+    """A server with an application that says 200, and a client."""
 
-    def __init__(self, *, has_room: bool) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.registry = CollectorRegistry()
-        services = SimpleNamespace(
-            metrics=self.registry, clock=SystemClock(), random=SystemRandom(), node="node",
-            settings=SimpleNamespace(trusted_proxies=()),
-        )  # fmt: skip
-        overload = SimpleNamespace(has_room=lambda now: has_room)
-        self._app = Shedding(self._inner, services, overload)  # type: ignore[arg-type]
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
 
-    async def _inner(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+    async def request(self, method: str, path: str, body: bytes = b"", headers: str = "") -> int:
+        """Send a request; keep its answer."""
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        self.writer.write(head.encode() + body)
+        return await self.answer()
 
-    def request(self, method: str, path: str) -> int:
-        async def run() -> None:
-            async def send(message: Any) -> None:
-                self.sent.append(message)
+    async def answer(self) -> int:
+        """Read one answer; return its status."""
+        async with asyncio.timeout(20):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            lines = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
+            self.headers = {name.lower(): value for name, value in lines}
+            self.body = await self.reader.readexactly(int(self.headers["content-length"]))
+        return int(head.split()[1])
 
-            await self._app(scope_of(method, path), None, send)  # type: ignore[arg-type]
 
-        self.sent.clear()
-        asyncio.run(run())
-        return int(self.sent[0]["status"])
+@asynccontextmanager
+async def given_door(room: list[bool]) -> AsyncIterator[tuple[Door, CollectorRegistry]]:
+    """Run a server whose node has room, or has not."""
+    registry = CollectorRegistry()
+    services = SimpleNamespace(metrics=registry, clock=SystemClock(), random=SystemRandom(), node="node")
+    overload = SimpleNamespace(has_room=lambda now: room[0])
+    shedding = Shedding(services, overload)  # type: ignore[arg-type]
+    server = HttpServer(says_ok, "127.0.0.1", 0, refusal=shedding.refusal)
+    await server.start()
+    reader, writer = await asyncio.open_connection(*server.address)
+    try:
+        yield Door(reader, writer), registry
+    finally:
+        writer.close()
+        await server.stop()
 
 
 def test_a_call_is_refused_with_the_time_to_come_again() -> None:
-    door = Door(has_room=False)
-    assert door.request("GET", f"{BUTTON}/connect") == 503
-    headers = dict(door.sent[0]["headers"])
-    assert headers[b"retry-after"] == b"2"
-    assert b"access-control-allow-origin" in headers
-    body = door.sent[1]["body"]
-    assert int(headers[b"content-length"]) == len(body)
-    envelope = json.loads(body)
-    assert (envelope["error"], envelope["message"], envelope["status"]) == ("503", "overloaded", "error")
-    assert door.registry.get_sample_value("offhook_calls_shed_total") == 1
+    async def run() -> None:
+        async with given_door([False]) as (door, registry):
+            assert await door.request("GET", f"{BUTTON}/connect?contact=1") == 503
+            assert door.headers["retry-after"] == "2"
+            assert door.headers["access-control-allow-origin"] == "*"
+            envelope = json.loads(door.body)
+            assert (envelope["error"], envelope["message"]) == ("503", "overloaded")
+            assert envelope["status"] == "error"
+            assert len(envelope["request_id"]) == 32
+            assert door.headers["x-request-id"] == envelope["request_id"]
+            assert registry.get_sample_value("offhook_calls_shed_total") == 1
+
+    asyncio.run(run())
 
 
-def test_everything_else_passes_and_so_does_a_call_when_there_is_room() -> None:
-    assert Door(has_room=False).request("GET", f"{BUTTON}/history") == 200
-    assert Door(has_room=True).request("GET", f"{BUTTON}/connect") == 200
+def test_a_connection_goes_on_after_a_refusal() -> None:
+    async def run() -> None:
+        room = [False]
+        async with given_door(room) as (door, _):
+            assert await door.request("POST", f"{DEVICE}/quickcall/1002", b'{"data": {}}' * 100) == 503
+            first = json.loads(door.body)["request_id"]
+            assert await door.request("GET", f"{BUTTON}/history") == 200
+            assert await door.request("GET", f"{BUTTON}/connect?contact=1") == 503
+            assert json.loads(door.body)["request_id"] != first
+            room[0] = True
+            assert await door.request("GET", f"{BUTTON}/connect?contact=1") == 200
+
+    asyncio.run(run())
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    async def run() -> None:
+        async with given_door([False]) as (door, _):
+            paths = (f"{BUTTON}/connect", "/healthz", f"{BUTTON}/connect", "/healthz")
+            door.writer.write(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths))
+            statuses = [await door.answer() for _ in paths]
+            assert statuses in ([503, 200, 503, 200], [503, 200, 200, 200])  # the third waits for the second
+
+    asyncio.run(run())
+
+
+def test_who_wants_no_further_request_is_closed() -> None:
+    async def run() -> None:
+        async with given_door([False]) as (door, _):
+            assert await door.request("GET", f"{BUTTON}/connect", headers="Connection: close\r\n") == 503
+            async with asyncio.timeout(20):
+                assert await door.reader.read() == b""
+
+    asyncio.run(run())
