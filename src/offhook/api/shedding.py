@@ -1,7 +1,7 @@
 """Refuses calls before anything is spent on them, while the node has more than it can bear.
 
-The answer is made once in a second; what differs between two is put in. A refusal must cost next to nothing: at
-five times the bearable load four of five requests are refused.
+The answer is made once in a second; what differs between two is put in. A refusal must cost next to nothing:
+at five times the bearable load four of five requests are refused.
 """
 
 from typing import Any, Final
