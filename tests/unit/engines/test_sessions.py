@@ -41,6 +41,10 @@ class StubMedia:
 
 
 class StubDialog:
+    reinvite: object = None
+    has_our_offer = False
+    has_their_offer = False
+
     def __init__(self, context: object) -> None:
         self.context = context
 
@@ -122,3 +126,13 @@ def test_what_is_not_passed_on(desk: Desk, body: bytes, kind: str, status: int) 
 def test_a_leg_nobody_knows(desk: Desk) -> None:
     desk.leg.dialog.context = None  # type: ignore[union-attr]
     assert desk.info(b"Signal=1") == 481
+
+
+@pytest.mark.parametrize("busy_with", ["reinvite", "has_our_offer", "has_their_offer"])
+def test_in_a_bypass_offers_that_cross_are_refused_at_once(desk: Desk, busy_with: str) -> None:
+    """Both phones would wait for the answer of the other, and hold up their own."""
+    desk.leg.media.is_direct, desk.leg.media.can_answer = True, False  # type: ignore[misc]
+    setattr(desk.other.dialog, busy_with, True)
+    request = Request("INVITE", "sip:x", Headers(()), SDP)
+    desk.sessions.on_offer(RequestReceived(None, request, desk.leg.dialog))  # type: ignore[arg-type]
+    assert desk.core.answers == [491]

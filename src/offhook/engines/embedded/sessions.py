@@ -198,6 +198,8 @@ class Sessions:
     def _pass_on(self, leg: EngineLeg, other: EngineLeg, event: RequestReceived) -> None:
         """Carry an offer to the other party, or the wish for one; its answer comes back within its timers."""
         assert other.dialog is not None
+        if other.dialog.reinvite is not None or other.dialog.has_our_offer or other.dialog.has_their_offer:
+            return self._respond(event, 491)  # to wait for each other's answer would take both their time
         body = event.request.body
         sequel = Sequel(
             lambda response: self._pass_back(leg, other, event, response),
