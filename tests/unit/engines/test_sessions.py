@@ -7,9 +7,10 @@ import pytest
 from offhook.calls.commands import DialLeg
 from offhook.calls.events import LegHolds
 from offhook.calls.model import EndpointKind, EndpointPlan, MediaMode
+from offhook.engines.embedded.infos import MAX_BODY_BYTES, MAX_INFOS, Infos
 from offhook.engines.embedded.legs import EngineLeg, Stage
 from offhook.engines.embedded.relay import RelaySide
-from offhook.engines.embedded.sessions import MAX_HOLDS, MAX_INFO_BYTES, MAX_INFOS, Sessions
+from offhook.engines.embedded.sessions import MAX_HOLDS, Sessions
 from offhook.sip.events import AckReceived, RequestReceived
 from offhook.sip.message import Headers, Request
 from tests.unit.sip.peers import SDP
@@ -60,6 +61,7 @@ class Desk:
         self.reports: list[Any] = []
         self.report = self.reports.append
         self.sessions = Sessions(self, self, self)  # type: ignore[arg-type]
+        self.infos = Infos(self, self, self)  # type: ignore[arg-type]
 
     def _leg(self, name: str) -> EngineLeg:
         endpoint = EndpointPlan(
@@ -74,7 +76,7 @@ class Desk:
 
     def info(self, body: bytes, kind: str = "application/dtmf-relay") -> int:
         request = Request("INFO", "sip:x", Headers([("Content-Type", kind)]), body)
-        self.sessions.on_info(RequestReceived(None, request, self.leg.dialog))  # type: ignore[arg-type]
+        self.infos.take(RequestReceived(None, request, self.leg.dialog))  # type: ignore[arg-type]
         return self.core.answers[-1] if self.core.answers else 0
 
     def acknowledge(self, body: bytes) -> None:
@@ -113,7 +115,7 @@ def test_keys_that_nobody_answers_are_put_off(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
-        (b"x" * (MAX_INFO_BYTES + 1), "application/dtmf-relay", 415),
+        (b"x" * (MAX_BODY_BYTES + 1), "application/dtmf-relay", 415),
         (b"<x/>", "application/xml", 415),
         (b"", "application/dtmf-relay", 200),
     ],

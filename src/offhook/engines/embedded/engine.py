@@ -65,6 +65,7 @@ from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .callers import Callers
 from .failover import SILENCE_S, is_worth_another, request_to
 from .identities import LegIdentities
+from .infos import Infos
 from .joins import Joins, note_gone
 from .legs import EngineLeg, Stage
 from .reasons import bye_headers, cause_of_bye, cause_of_refusal, reason_of, retry_after_of
@@ -135,11 +136,12 @@ class EmbeddedEngine:
         self._joins = Joins(self, endpoint, clock)
         self._referrals = Referrals(self, endpoint, clock)
         self._sessions = Sessions(self, endpoint, clock)
+        self._infos = Infos(self, endpoint, clock)
         self._in_dialog = {
             "INVITE": self._sessions.on_offer,
             "UPDATE": self._sessions.on_offer,
             "PRACK": self._sessions.on_offer,
-            "INFO": self._sessions.on_info,
+            "INFO": self._infos.take,
             "REFER": self._referrals.take,
         }
         self._surplus = SurplusAnswers(self, self._core, clock)
@@ -431,7 +433,7 @@ class EmbeddedEngine:
         elif isinstance(event, SessionRefreshed):
             self._sessions.on_refreshed(event)
         elif isinstance(event, ResponseReceived) and (
-            self._referrals.on_response(event) or self._sessions.on_response(event)
+            self._referrals.on_response(event) or self._infos.on_response(event)
         ):
             pass
         else:

@@ -3,7 +3,7 @@
 With the relay in the path an offer is answered from the relay's side, and only what it means is carried
 across: a hold becomes music for the other party, and a codec that the other would not understand is agreed
 with it first. In a bypass the offer itself goes to the other party, and its answer comes back (RFC 3261
-section 14, RFC 3311). INFO with a digit is passed on either way.
+section 14, RFC 3311).
 """
 
 from collections.abc import Callable, Coroutine
@@ -21,13 +21,11 @@ from offhook.sip.events import (
     ReinviteAnswered,
     ReinviteFailed,
     RequestReceived,
-    ResponseReceived,
     SessionRefreshed,
     UpdateAnswered,
 )
 from offhook.sip.message import Response
 from offhook.sip.sdp import SessionDescription, audio_target
-from offhook.sip.transactions import ServerTransaction
 
 from .call_media import MediaIncompatible
 from .legs import EngineLeg, Stage
@@ -36,13 +34,6 @@ from .transports import SipEndpoint
 
 _log = structlog.get_logger("offhook.engine")
 
-CARRIED_INFO: Final = frozenset(("application/dtmf-relay", "application/dtmf"))
-"""Bodies of INFO that mean the same to every phone: one key that was pressed."""
-MAX_INFO_BYTES: Final = 256
-"""A key and how long it was held; the longest seen has 40."""
-MAX_INFOS: Final = 4
-"""INFOs of one phone that wait for the other's answer: nobody presses keys faster than they are answered."""
-RETRY_AFTER_S: Final = 2
 MAX_HOLDS: Final = 500
 """Holds of one phone in one call that are journalled and told; no person presses the key more often."""
 
@@ -80,17 +71,8 @@ class Sequel:
     """The ACK may go out before that."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassedInfo:
-    """An INFO on its way to the other party; `context` of ours."""
-
-    leg: EngineLeg
-    other: EngineLeg
-    transaction: ServerTransaction
-
-
 class Sessions:
-    """Takes INVITE, UPDATE, PRACK and INFO of phones in calls."""
+    """Takes INVITE, UPDATE and PRACK of phones in calls."""
 
     def __init__(self, legs: SessionControl, endpoint: SipEndpoint, clock: Clock) -> None:
         self._legs = legs
@@ -284,56 +266,10 @@ class Sessions:
         if isinstance(dialog.context, EngineLeg) and status in (408, 481):
             self._legs.note_gone(dialog.context, status)
 
-    # --- INFO ---------------------------------------------------------------------------------------
-
-    def on_info(self, event: RequestReceived) -> None:
-        """Pass a key on to the other party; other bodies are not known here, and none at all is a probe."""
-        leg = event.dialog.context if event.dialog is not None else None
-        request = event.request
-        if not isinstance(leg, EngineLeg):
-            return self._respond(event, 481)
-        if not request.body:
-            return self._respond(event, 200)
-        if request.content_type not in CARRIED_INFO or len(request.body) > MAX_INFO_BYTES:
-            headers = (("Accept", ", ".join(sorted(CARRIED_INFO))),)
-            return self._respond(event, 415, headers=headers)
-        other = self._legs.other_of(leg)
-        if other is None or other.dialog is None:
-            return self._respond(event, 200)  # nobody listens yet
-        if leg.infos >= MAX_INFOS:
-            return self._respond(event, 503, headers=(("Retry-After", str(RETRY_AFTER_S)),))
-        try:
-            sent = self._core.request_in_dialog(
-                other.dialog, "INFO", self._now(), body=request.body, content_type=request.content_type
-            )
-        except SipError:
-            return self._respond(event, 480)
-        leg.infos += 1
-        sent.context = PassedInfo(leg, other, event.transaction)
-
-    def on_response(self, event: ResponseReceived) -> bool:
-        """Give the other party's answer to an INFO back; False if it is to something else."""
-        passed = event.request.context
-        if not isinstance(passed, PassedInfo):
-            return False
-        passed.leg.infos -= 1
-        status = event.status if event.status < 300 or event.status in (405, 415, 501) else 480
-        self._core.respond(passed.transaction, status, now=self._now())
-        if event.status in (408, 481):
-            self._legs.note_gone(passed.other, event.status)
-        return True
-
     # --- within -------------------------------------------------------------------------------------
 
-    def _respond(
-        self,
-        event: RequestReceived,
-        status: int,
-        body: bytes = b"",
-        *,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        self._core.respond(event.transaction, status, headers=headers, body=body, now=self._now())
+    def _respond(self, event: RequestReceived, status: int, body: bytes = b"") -> None:
+        self._core.respond(event.transaction, status, body=body, now=self._now())
 
     def _now(self) -> float:
         return self._clock.monotonic()
