@@ -1,4 +1,4 @@
-"""Answers that a call does not want: in the journal before they are hung up, over before the outcome is told."""
+"""Answers that a call does not want: journalled, then hung up; the outcome waits for their end."""
 
 import asyncio
 from pathlib import Path
