@@ -1,8 +1,8 @@
 """Five times the calls that a node can bear: what is taken must end right, the rest is refused at once.
 
 A real `offhook serve` without relay, two phones in a process of their own, calls offered at a rate whatever
-the answers are. First the cost of a call is measured, which tells the rate that fills one core; half of that
-is offered, then five times as much, then half again until nothing is refused.
+the answers are. First some callers ask one after the other, which tells what the node bears here and now;
+half of that is offered, then five times as much, then half again until nothing is refused.
 
 Run: python -m benchmarks.overload [seconds] [calls_per_second]
 """
@@ -25,7 +25,7 @@ TIMES = 5.0
 HOLD_S = 2.0
 CONNECTIONS = 2_000
 """Callers that do not wait for one another."""
-MEASURED_CALLS, MEASURED_PER_S = 200, 40.0
+MEASURED_S, MEASURED_CALLERS = 6.0, 8
 CALM_S = 3.0
 """Without a refusal for so long the node is back."""
 BACK_BOUND_S = 60.0
@@ -54,10 +54,11 @@ class Callers:
         async with asyncio.TaskGroup() as tasks:
             for number in range(int(seconds * per_second)):
                 await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-                tasks.create_task(self._place())
+                tasks.create_task(self.place())
         return self.answers[before:]
 
-    async def _place(self) -> None:
+    async def place(self) -> None:
+        """Ask for a call."""
         self._next += 1
         at = time.monotonic()
         try:
@@ -91,11 +92,16 @@ async def measure(seconds: float, per_second: float | None) -> list[Row]:
 
 
 async def _bearable(system: Offhook, callers: Callers) -> float:
-    """Return how many calls per second would take all of one core."""
-    before = usage(system.processes).cpu_s
-    await callers.offer(MEASURED_CALLS / MEASURED_PER_S, MEASURED_PER_S)
+    """Return how many calls per second callers place of whom each waits for the answer to its last."""
+    taken, end = len(callers.answers), time.monotonic() + MEASURED_S
+
+    async def ask() -> None:
+        while time.monotonic() < end:
+            await callers.place()
+
+    await asyncio.gather(*[ask() for _ in range(MEASURED_CALLERS)])
     await all_ended(system)
-    return MEASURED_CALLS / (usage(system.processes).cpu_s - before)
+    return (len(callers.answers) - taken) / MEASURED_S
 
 
 async def _until_calm(callers: Callers, per_second: float) -> float:
@@ -125,7 +131,7 @@ def _rows(
     seconds = rush[-1].at - rush[0].at
     warm = 40
     return [
-        Row("bearable: calls that fill one core", bearable, "calls/s"),
+        Row(f"bearable: taken from {MEASURED_CALLERS} patient callers", bearable, "calls/s"),
         Row("half of that: answered, p99", _p99([answer.took_ms for answer in calm]), "ms"),
         Row(f"{TIMES:g} times that: offered", len(rush) / seconds, "calls/s"),
         Row("taken", len(taken) / seconds, "calls/s"),

@@ -16,8 +16,8 @@ TICK_S: Final = 0.1
 """How often the lateness is taken: ten timers a second cost nothing."""
 WINDOW_S: Final = 1.0
 """A queue that stands so long does not empty by itself."""
-SAMPLES_MIN: Final = 4
-"""However long they take: fewer are one long turn, or a machine that slept."""
+SAMPLES_MIN: Final = 2
+"""However long they take: a single one is a long turn, or a machine that slept."""
 LATE_S: Final = 0.1
 """A standing delay beyond this is overload: SIP begins to repeat itself after 0.5 s, and people notice."""
 RATE_MIN: Final = 20.0
