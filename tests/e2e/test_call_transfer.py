@@ -1,16 +1,22 @@
 """Transfers with our own soft phones: by HTTP and by REFER, blind and attended; who talks is who is heard."""
 
 import asyncio
+import io
+import wave
+from array import array
 from collections.abc import Callable
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 
+from offhook.audio.hearing import Ear
 from offhook.phone import Answering, PhoneEvent, PhoneSettings, SoftPhone, TransferReported
 from offhook.phone.phone_call import PhoneCall
 from offhook.system import SystemClock, SystemRandom
 
 from .harness import Account, Server
+from .harness.waiting import wait_for
 from .test_phone_joined import until
 
 TONES = {1: 600.0, 2: 1000.0, 3: 1400.0, 4: 1800.0}
@@ -216,3 +222,37 @@ def test_an_attended_transfer_joins_the_far_ends_of_two_calls(server: Server, ac
         await office.assert_one_outcome(asked, outcome="connected", by="contact")
 
     at_desks(server, account, 3, scenario)
+
+
+def test_a_recorded_call_is_a_media_file_with_both_voices(server: Server, account: Account) -> None:
+    async def scenario(office: Office) -> None:
+        call_id = await office.connect(1, 2)
+        await office.act(1, action="record")
+        for _ in range(4):
+            await office.hear_each_other(1, 2)
+        await office.act(2, action="record", record_action="stop")
+        await office.ask("hang_up", call_id)
+        await office.assert_one_outcome(call_id, outcome="connected")
+        [media] = [item for item in await office.ask("get", "media") if item["media_source"] == "recording"]
+
+        def fetch() -> bytes | None:
+            connection = HTTPConnection(server.host, server.http_port, timeout=10)
+            token = {"x-auth-token": account.client.token}
+            connection.request("GET", account.path("media", media["id"], "raw"), headers=token)
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            return content if answer.status == 200 else None
+
+        content = await asyncio.to_thread(wait_for, fetch, timeout_s=60, what="the recording")
+        with wave.open(io.BytesIO(content)) as file:
+            assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8_000)
+            seconds = file.getnframes() / 8_000
+            samples = array("h", file.readframes(file.getnframes()))
+        assert 0.5 < seconds < 60
+        ear = Ear(tuple(TONES.values()))
+        ear.listen(samples)
+        assert min(ear.heard(TONES[1]), ear.heard(TONES[2])) > 0.4
+        assert ear.heard(TONES[3]) == 0
+
+    at_desks(server, account, 2, scenario)

@@ -5,7 +5,14 @@ from offhook.app.live_call import view_of
 from offhook.app.planning import attempt, ending_keys, history_item
 from offhook.app.planning.records import MILESTONES
 from offhook.app.ports import CallView
-from offhook.calls.events import CallBridged, CallEnded, CallLinked, TransferBegun, TransferFailed
+from offhook.calls.events import (
+    CallBridged,
+    CallEnded,
+    CallLinked,
+    CallRecorded,
+    TransferBegun,
+    TransferFailed,
+)
 from offhook.calls.model import CallPlan, Ending, Leg, Times
 from offhook.directory.model import Json
 from offhook.kernel import iso8601_ms
@@ -81,6 +88,8 @@ def step_item(step: CallStep, *, for_visitor: bool = False) -> Json:
         change = fact.transfer if isinstance(fact, TransferBegun) else fact.link
         pair = (step.call.legs.get(change.staying_leg_id), step.call.legs.get(change.leaving_leg_id))
         item["legs"] = [shown(leg) for leg in pair if leg is not None]
+    elif isinstance(fact, CallRecorded):
+        item["recording_id"], item["is_on"] = fact.recording_id, fact.is_on
     elif isinstance(fact, TransferFailed):
         item["hangup_cause"], item["sip_code"] = fact.hangup_cause, fact.sip_code
     elif fact is not None and (leg := step.call.legs.get(fact.leg_id)) is not None:

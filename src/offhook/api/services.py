@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from offhook.app.accounts import Accounts
 from offhook.app.auth import Auth
+from offhook.app.call_recordings import CallRecordings
 from offhook.app.call_requests import CallRequests
 from offhook.app.call_stream import CallStreams
 from offhook.app.call_tokens import CallTokens
@@ -57,6 +58,8 @@ class ApiServices:
     """Plans and places connects and quickcalls."""
     transfers: CallTransfers
     """Replaces parties of joined calls."""
+    recordings: CallRecordings
+    """Records joined calls."""
     call_streams: CallStreams
     call_tokens: CallTokens
     live_events: LiveEvents

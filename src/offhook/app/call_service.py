@@ -39,6 +39,8 @@ from offhook.calls.events import (
     LinkLost,
     LinkRequested,
     PlayRequested,
+    RecordingMade,
+    RecordRequested,
     RedirectStored,
     SurplusAnswered,
     SurplusEnded,
@@ -50,6 +52,7 @@ from offhook.calls.events import (
     UnholdRequested,
     encode_fact,
 )
+from offhook.calls.joined import can_record
 from offhook.calls.model import By, CallPlan, EndpointPlan, Handover, Link, Transfer
 from offhook.calls.states import Output
 from offhook.calls.transferring import can_transfer, other_leg_id
@@ -150,6 +153,8 @@ class CallService:
         self._draining = self._stopping = False
         self.take_referral: ReferralTaker = lambda view, event: self.answer_referral(event.leg_id, DECLINED)
         """Set once, by whoever plans transfers."""
+        self.take_recording: Callable[[RecordingMade], None] = lambda event: None
+        """Set once, by whoever keeps recordings."""
         self._idle = asyncio.Event()
 
     # --- life of the service ------------------------------------------------------------------------
@@ -299,6 +304,22 @@ class CallService:
         self._feed(live, BreakRequested())
         return True
 
+    def record(self, account_id: str, leg_id: str, recording_id: str) -> bool:
+        """Begin to record a joined call; False if it is not joined, is recorded already, or cannot be."""
+        live = self._joined(account_id, leg_id)
+        if live is None or not can_record(live.call) or not self._engine.can_hold(leg_id):
+            return False
+        self._feed(live, RecordRequested(recording_id, True))
+        return True
+
+    def stop_recording(self, account_id: str, leg_id: str) -> bool:
+        """End the recording of a call; False if there is none."""
+        live = self._joined(account_id, leg_id)
+        if live is None or not live.call.recording:
+            return False
+        self._feed(live, RecordRequested(live.call.recording, False))
+        return True
+
     def transfer(self, account_id: str, transfer: Transfer) -> bool:
         """Begin to replace a party; False if it is not joined, or its media cannot be cut."""
         live = self._joined(account_id, transfer.leaving_leg_id)
@@ -410,6 +431,9 @@ class CallService:
             return
         if isinstance(event, SurplusEnded):
             self._surplus.end(event)
+            return
+        if isinstance(event, RecordingMade):
+            self.take_recording(event)
             return
         leg_id = event.first_leg_id if isinstance(event, LegsJoined) else event.leg_id
         live = self._by_leg.get(leg_id)

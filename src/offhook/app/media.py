@@ -1,5 +1,6 @@
 """Music and announcements of an account: uploaded, kept as they came, and made ready to play."""
 
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -52,6 +53,10 @@ class MediaFiles(Protocol):
         """
         ...
 
+    async def adopt(self, media_id: str, wav: Path) -> int:
+        """Take a WAV file that is ready to play away to its place; return its bytes. Raises StorageLost."""
+        ...
+
     async def read(self, media_id: str) -> bytes | None:
         """Return the file as it was uploaded, or None."""
         ...
@@ -75,6 +80,13 @@ class MediaService:
         await self._files.save(document.id, content)
         place = Place(type="media", account_id=document.account_id)
         told = {"content_type": content_type, "content_length": len(content)}
+        changed = await self._documents.patch(place, document.id, told)
+        return await self._documents.keep_private(changed, {**changed.private, "uploaded": True})
+
+    async def take_file(self, document: Document, wav: Path, content_type: str) -> Document:
+        """Take a WAV file of our own making as the file of a document. Raises as `upload` does."""
+        told = {"content_type": content_type, "content_length": await self._files.adopt(document.id, wav)}
+        place = Place(type="media", account_id=document.account_id)
         changed = await self._documents.patch(place, document.id, told)
         return await self._documents.keep_private(changed, {**changed.private, "uploaded": True})
 

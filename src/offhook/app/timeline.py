@@ -17,7 +17,7 @@ REDIRECT_TAG: Final = b"leg_redirected"
 _SHOWN: Final = frozenset(
     (
         "leg_id", "party", "side", "endpoint_id", "sip_code", "media", "first_leg_id", "second_leg_id",
-        "hangup_cause", "sip_reason", "by_peer", "is_held",
+        "hangup_cause", "sip_reason", "by_peer", "recording_id", "is_on", "is_held",
     )
 )  # fmt: skip
 """Fields of facts that people may want to see; what an engine keeps for itself stays out."""

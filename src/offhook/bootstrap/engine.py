@@ -134,7 +134,7 @@ class SipParts:
         library = MediaLibrary(folder / "media", folder / "media-cache")
         return EmbeddedEngine(
             endpoint=endpoint,
-            media=CallMediaFactory(self._relay(), library),
+            media=CallMediaFactory(self._relay(), library, recordings=folder / "media-cache" / "recorded"),
             inbound=inbound,
             resolver=self.resolver,
             trace=self._trace,

@@ -17,6 +17,7 @@ from offhook.api.websocket import Websockets
 from offhook.app.accounts import Accounts, Master, ensure_master, installation_secret
 from offhook.app.auth import Auth
 from offhook.app.call_limits import CallLimits
+from offhook.app.call_recordings import CallRecordings
 from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
@@ -190,6 +191,9 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
+        media = MediaService(documents, MediaFolder(Path(settings.data_dir) / "media"))
+        recordings = CallRecordings(self.calls, documents, media)
+        self.calls.take_recording = recordings.take
         transfers = CallTransfers(
             self.calls, planning, dial_out, own_hosts=frozenset((endpoint.address[0].lower(),))
         )
@@ -211,7 +215,8 @@ class Node:
             registrations=registrations,
             notices=Notices(endpoint, registrations, clock),
             recovery=recovery,
-            media=MediaService(documents, MediaFolder(Path(settings.data_dir) / "media")),
+            media=media,
+            recordings=recordings,
             photos=PhotoFolder(Path(settings.data_dir) / "photos"),
             webhooks=WebhookService(
                 documents,

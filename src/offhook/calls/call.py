@@ -37,6 +37,7 @@ from .events import (
     LinkLost,
     LinkRequested,
     PlayRequested,
+    RecordRequested,
     RedirectStored,
     TimerFired,
     TransferRequested,
@@ -58,6 +59,8 @@ class Call:
         "link",
         "out",
         "plan",
+        "recording",
+        "recordings",
         "second",
         "state",
         "step",
@@ -83,6 +86,10 @@ class Call:
         """The one under way."""
         self.transfers: list[Transfer] = []
         """All of them, in order."""
+        self.recording = ""
+        """Id of the recording under way."""
+        self.recordings = 0
+        """How many were begun."""
         self.link: Link | None = None
         """Set when who stays talks to a leg of another call."""
         self.step = 0
@@ -203,6 +210,7 @@ TABLE: Final[dict[tuple[CallState, type], tuple[Action, frozenset[CallState]]]] 
     (_B, HoldRequested): _to(joined.hold, _B),
     (_B, UnholdRequested): _to(joined.unhold, _B),
     (_B, PlayRequested): _to(joined.play, _B),
+    (_B, RecordRequested): _to(joined.record, _B),
     (_B, BreakRequested): _to(joined.stop_playing, _B),
     (_B, TransferRequested): _to(transferring.transfer, _B, _T),
     (_B, LinkRequested): _to(linking.link, _B),

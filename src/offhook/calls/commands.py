@@ -168,6 +168,20 @@ class StopPlaying(msgspec.Struct, frozen=True):
     leg_id: str
 
 
+class StartRecording(msgspec.Struct, frozen=True):
+    """Record both parties of a joined call. RecordingMade follows when its media are closed."""
+
+    leg_id: str
+    recording_id: str
+
+
+class StopRecording(msgspec.Struct, frozen=True):
+    """Let the recording end here."""
+
+    leg_id: str
+    recording_id: str
+
+
 class PassEarlyMedia(msgspec.Struct, frozen=True):
     """Let the first leg hear the early media of the second, in place of ringback."""
 
@@ -207,6 +221,8 @@ EngineCommand = (
     | LinkLegs
     | PlayOnce
     | StopPlaying
+    | StartRecording
+    | StopRecording
 )
 TimerCommand = StartTimer | StopTimer
 CallCommand = EndLinkedCall

@@ -74,6 +74,14 @@ class LegReferred(msgspec.Struct, frozen=True):
     """URI of who asks, as it says."""
 
 
+class RecordingMade(msgspec.Struct, frozen=True):
+    """A recording is ready, or lost. Nothing for the call machine; its call may be over."""
+
+    recording_id: str
+    path: str
+    """Of a WAV file, which the receiver takes away; empty: it could not be made."""
+
+
 class SurplusAnswered(msgspec.Struct, frozen=True):
     """Somebody answered whom the call does not want: a second phone behind a proxy, or too late.
 
@@ -130,6 +138,13 @@ class BreakRequested(msgspec.Struct, frozen=True):
     """Somebody wants that to stop."""
 
 
+class RecordRequested(msgspec.Struct, frozen=True):
+    """Somebody wants a joined call recorded, or recorded no more. See `joined.can_record`."""
+
+    recording_id: str
+    is_on: bool
+
+
 class TransferRequested(msgspec.Struct, frozen=True):
     """Somebody wants a party of a joined call replaced. Ask `transferring.can_transfer` before."""
 
@@ -166,7 +181,15 @@ class RedirectStored(msgspec.Struct, frozen=True):
 
 
 LegEvent = (
-    LegRinging | LegAnswered | LegsJoined | LegHolds | LegEnded | LegReferred | SurplusAnswered | SurplusEnded
+    LegRinging
+    | LegAnswered
+    | LegsJoined
+    | LegHolds
+    | LegEnded
+    | LegReferred
+    | SurplusAnswered
+    | SurplusEnded
+    | RecordingMade
 )
 """What an engine reports."""
 
@@ -181,6 +204,7 @@ CallInput = (
     | HoldRequested
     | UnholdRequested
     | PlayRequested
+    | RecordRequested
     | BreakRequested
     | TransferRequested
     | TransferStored
@@ -246,6 +270,13 @@ class MediaPlayed(msgspec.Struct, frozen=True, tag="media_played"):
     media: str
 
 
+class CallRecorded(msgspec.Struct, frozen=True, tag="call_recorded"):
+    """What both parties say is recorded, or not any more."""
+
+    recording_id: str
+    is_on: bool
+
+
 class TransferBegun(msgspec.Struct, frozen=True, tag="transfer_begun"):
     """A party is being replaced."""
 
@@ -300,6 +331,7 @@ Fact = (
     | CallBridged
     | LegHeld
     | MediaPlayed
+    | CallRecorded
     | TransferBegun
     | TransferFailed
     | CallLinked

@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import ending, legs
-from .commands import HoldLeg, PlayOnce, StartTimer, StopPlaying, StopTimer, UnholdLeg
+from .commands import (
+    HoldLeg,
+    PlayOnce,
+    StartRecording,
+    StartTimer,
+    StopPlaying,
+    StopRecording,
+    StopTimer,
+    UnholdLeg,
+)
 from .events import (
     BreakRequested,
     CallBridged,
+    CallRecorded,
     HoldRequested,
     LegEnded,
     LegHeld,
@@ -16,11 +26,12 @@ from .events import (
     LegsJoined,
     MediaPlayed,
     PlayRequested,
+    RecordRequested,
     TimerFired,
     UnholdRequested,
 )
 from .model import By, Ending, Leg, LegState, Outcome
-from .states import JOIN, MAX_DURATION, CallState
+from .states import JOIN, MAX_DURATION, MAX_RECORDINGS, CallState
 
 if TYPE_CHECKING:
     from .call import Call
@@ -124,6 +135,28 @@ def play(call: Call, event: PlayRequested, at: float) -> CallState:
         if leg is not None and leg.state is LegState.JOINED and not leg.is_held:
             leg.is_played_to = True
             call.out += [MediaPlayed(leg_id, event.media), PlayOnce(leg_id, event.media)]
+    return call.state
+
+
+def can_record(call: Call) -> bool:
+    """Tell whether a recording can be begun now."""
+    return call.state is CallState.BRIDGED and not call.recording and call.recordings < MAX_RECORDINGS
+
+
+def record(call: Call, event: RecordRequested, at: float) -> CallState:
+    """Begin or end a recording; whoever is replaced, it goes on."""
+    if call.first is None or (event.is_on and not can_record(call)):
+        return call.state
+    if not event.is_on and call.recording != event.recording_id:
+        return call.state
+    call.recording = event.recording_id if event.is_on else ""
+    call.recordings += event.is_on
+    command = StartRecording if event.is_on else StopRecording
+    staying = call.first if call.link is None else call.legs[call.link.staying_leg_id]
+    call.out += [
+        CallRecorded(event.recording_id, event.is_on),
+        command(staying.leg_id, event.recording_id),
+    ]
     return call.state
 
 

@@ -8,6 +8,7 @@ from .events import (
     CallBridged,
     CallEnded,
     CallLinked,
+    CallRecorded,
     Fact,
     LegDialed,
     LegHeld,
@@ -47,6 +48,9 @@ class Replay:
         elif isinstance(fact, TransferBegun):
             _note_transfer(call, fact)
             self._endpoints |= {endpoint.leg_id: endpoint for endpoint in fact.transfer.target.endpoints}
+        elif isinstance(fact, CallRecorded):
+            call.recording = fact.recording_id if fact.is_on else ""
+            call.recordings += fact.is_on
         elif isinstance(fact, TransferFailed):
             _note_failed_transfer(call, fact)
         elif isinstance(fact, CallLinked):

@@ -25,6 +25,10 @@ MAX_TRANSFERS: Final = 16
 """Of one call: each may ring dozens of phones, and all of them stay in its journal and records."""
 
 
+MAX_RECORDINGS: Final = 16
+"""Of one call: each becomes a file and a document."""
+
+
 class CallState(StrEnum):
     """Where a call stands."""
 

@@ -34,6 +34,20 @@ class MediaFolder:
             playable = await _decoded(content)
         await asyncio.to_thread(self._write, media_id, content, playable)
 
+    async def adopt(self, media_id: str, wav: Path) -> int:
+        """Take a WAV file of our own making away to its place; it is what is played and what is fetched."""
+        try:
+            return await asyncio.to_thread(self._adopt, media_id, wav)
+        except OSError as error:
+            raise StorageLost(str(error)) from error
+
+    def _adopt(self, media_id: str, wav: Path) -> int:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        wav.replace(self._path(media_id, "wav"))
+        self._path(media_id, "upload").unlink(missing_ok=True)
+        self._path(media_id, "upload").hardlink_to(self._path(media_id, "wav"))
+        return self._path(media_id, "wav").stat().st_size
+
     async def read(self, media_id: str) -> bytes | None:
         """Return the file as it was uploaded, or None."""
         try:

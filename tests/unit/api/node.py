@@ -19,6 +19,7 @@ from offhook.api import ApiServices, ApiSettings, create_app
 from offhook.app.accounts import Accounts, ensure_master, installation_secret
 from offhook.app.auth import Auth
 from offhook.app.call_limits import CallLimits
+from offhook.app.call_recordings import CallRecordings
 from offhook.app.call_requests import CallRequests
 from offhook.app.call_service import CallService
 from offhook.app.call_stream import CallStreams
@@ -300,6 +301,9 @@ class ApiNode:
             documents=self.store.documents, registrations=self.registered.bindings, random=random,
             sip_uri_allow=sip_uri_allow, quirks=settings.quirks,
         )  # fmt: skip
+        media = MediaService(documents, MediaFolder(path / "media"))
+        recordings = CallRecordings(self.calls, documents, media)
+        self.calls.take_recording = recordings.take
         transfers = CallTransfers(self.calls, planning, DialOut(self.calls, clock=clock))
         self.calls.take_referral = transfers.take_referral
         self.services = ApiServices(
@@ -311,7 +315,7 @@ class ApiNode:
             calls=self.calls, call_requests=CallRequests(self.calls, planning, clock=clock),
             call_streams=self.call_streams, call_tokens=CallTokens(secret, clock=clock),
             live_events=live_events,
-            media=MediaService(documents, MediaFolder(path / "media")),
+            media=media, recordings=recordings,
             photos=PhotoFolder(path / "photos"), notices=self.registered,
             recovery=PasswordRecovery(
                 self.store, documents, auth, self.mailbox, RecoverySettings(hosts=self.recovery_hosts),

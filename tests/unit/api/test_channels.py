@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from offhook.api import ApiSettings
-from offhook.calls.commands import HangUpLeg, HoldLeg, PlayOnce, StopPlaying, UnholdLeg
+from offhook.calls.commands import HangUpLeg, HoldLeg, PlayOnce, StartRecording, StopPlaying, UnholdLeg
+from offhook.calls.events import RecordingMade
 
 from .node import Answer, ApiNode, TestAccount, settle
 
@@ -30,7 +31,7 @@ class Joined:
         perform = node.phones.perform
 
         def note(command: Any) -> None:
-            if isinstance(command, HoldLeg | UnholdLeg | PlayOnce | StopPlaying | HangUpLeg):
+            if isinstance(command, HoldLeg | UnholdLeg | PlayOnce | StopPlaying | HangUpLeg | StartRecording):
                 self.performed.append(command)
             perform(command)
 
@@ -122,6 +123,7 @@ def third(joined: Joined) -> str:
 def after(joined: Joined, leaves: int) -> list[dict[str, Any]]:
     """The two legs that are joined once leg `leaves` has left."""
     for _ in range(100):
+        settle(joined.node)
         legs = joined.node.get(f"{joined.acme.base}/channels").data
         ids = [item["uuid"] for item in legs]
         if len(legs) == 2 and joined.legs[leaves] not in ids and all(item.get("other_leg") for item in legs):
@@ -280,6 +282,65 @@ def test_what_cannot_be_played_is_refused(joined: Joined, values: dict[str, Any]
 def test_nothing_is_played_to_a_party_on_hold(joined: Joined) -> None:
     joined.metaflow("hold")
     assert joined.metaflow("play", id="de").status == 400
+
+
+# --- record -----------------------------------------------------------------------------------------
+
+
+def recordings(joined: Joined) -> list[dict[str, Any]]:
+    listed = joined.node.get(f"{joined.acme.base}/media").data
+    return [item for item in listed if item["media_source"] == "recording"]
+
+
+def test_a_recording_is_media_of_the_account(joined: Joined, tmp_path: Path) -> None:
+    assert joined.metaflow("record_call", action="start").status == 201
+    [media] = recordings(joined)
+    assert joined.performed == [StartRecording(joined.legs[0], media["id"])]
+    assert joined.metaflow("record_call", 1, action="start").status == 400
+    assert len(recordings(joined)) == 1
+    stopped = joined.node.post(joined.path(1), {"action": "record", "record_action": "stop"})
+    assert stopped.status == 202
+    assert joined.metaflow("record_call", action="stop").status == 400
+    wav = tmp_path / "made.wav"
+    wav.write_bytes(b"RIFF and so on")
+
+    async def make() -> None:
+        joined.node.calls.report(RecordingMade(media["id"], str(wav)))
+
+    joined.node.run(make())
+    settle(joined.node)
+    path = f"{joined.acme.base}/media/{media['id']}"
+    assert joined.node.get(f"{path}/raw").body == b"RIFF and so on"
+    assert joined.node.get(path).data["call_id"] == joined.call_id
+    assert not wav.exists()
+    assert joined.node.delete(path).status == 200
+
+
+def test_a_recording_that_could_not_be_made_has_no_file(joined: Joined) -> None:
+    joined.metaflow("record_call")
+    [media] = recordings(joined)
+
+    async def fail() -> None:
+        joined.node.calls.report(RecordingMade(media["id"], ""))
+        joined.node.calls.report(RecordingMade("f" * 32, "of-nobody.wav"))
+
+    joined.node.run(fail())
+    settle(joined.node)
+    assert joined.node.get(f"{joined.acme.base}/media/{media['id']}/raw").status == 404
+
+
+@pytest.mark.parametrize(
+    "values", [{"action": "mask"}, {"format": "mp3"}, {"url": "http://example.com/"}, {"action": "stop"}]
+)
+def test_a_recording_that_cannot_be_is_refused(joined: Joined, values: dict[str, Any]) -> None:
+    assert joined.metaflow("record_call", **values).status == 400
+    assert (recordings(joined), joined.performed) == ([], [])
+
+
+def test_media_that_go_past_the_server_are_not_recorded(joined: Joined) -> None:
+    joined.node.phones.bypassed = True
+    assert joined.metaflow("record_call").status == 400
+    assert recordings(joined) == []
 
 
 def test_a_channel_that_is_not_bridged_is_not_held(node: ApiNode, acme: TestAccount) -> None:

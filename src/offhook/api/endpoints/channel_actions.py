@@ -47,6 +47,8 @@ class ChannelActions:
             "unhold": self._unhold,
             "resume": self._unhold,
             "play": self._play,
+            "record": self._record,
+            "record_call": self._record,
         }
 
     async def carry_out(
@@ -146,6 +148,24 @@ class ChannelActions:
         wanted = {"self": (leg.leg_id,), "peer": (other.leg_id,), "both": (leg.leg_id, other.leg_id)}[to]
         if not self._services.calls.play(view.plan.account_id, wanted, media):
             raise plain(400, "invalid data", f"a party is on hold, or {BYPASSED}")
+
+    async def _record(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
+        """Begin to record the call, or end that: `record_action` (POST) or `action` (module) says which."""
+        wanted = values.get("record_action") or values.get("action")
+        if wanted not in ("start", "stop"):
+            wanted = "start" if wanted in (None, "record", "record_call") else wanted
+        if wanted not in ("start", "stop"):
+            raise _not_one_of("action", ("start", "stop"), wanted)
+        if values.get("format") not in (None, "", "wav"):
+            raise plain(400, "invalid data", "recordings are WAV files")
+        if values.get("url"):
+            raise plain(400, "invalid data", "recordings are kept here, as media of the account")
+        other_of(view, leg)
+        if wanted == "stop":
+            if not self._services.recordings.stop_recording(view, leg.leg_id):
+                raise plain(400, "invalid data", "the call is not recorded")
+        elif await self._services.recordings.start(view, leg.leg_id) is None:
+            raise plain(400, "invalid data", f"the call is recorded already, or {BYPASSED}")
 
     async def _check_media(self, request: Request, field: str, media: str) -> None:
         if media and not await self._services.documents.may_play(request.account_id, media):

@@ -10,6 +10,12 @@ from .components import Schema, parameter
 
 _TEXT: Final[Schema] = {"type": "string"}
 
+_ACTIONS: Final = (
+    "hangup", "break", "transfer", "callflow", "intercept", "hold", "unhold", "resume", "play", "record",
+    "record_call",
+)  # fmt: skip
+"""What can be done to a live leg."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Special:
@@ -172,14 +178,13 @@ BY_WORD: Final[dict[tuple[str, str], Special]] = {
         success={202: "Done"},
         fields=_object(
             ("action",),
-            action={
-                "enum": ["hangup", "break", "transfer", "callflow", "intercept", "hold", "unhold", "play"]
-            },
+            action={"enum": [name for name in _ACTIONS if name != "record_call"]},
             target=_TEXT,
             id=_TEXT,
             target_type={"enum": ["device", "user"]},
             target_id=_TEXT,
             leg={"enum": ["self", "peer", "both"]},
+            record_action={"enum": ["start", "stop"]},
         ),
         example="hangup initiated",
     ),
@@ -187,19 +192,7 @@ BY_WORD: Final[dict[tuple[str, str], Special]] = {
         title="Run a module on a live leg: hangup, hold, unhold …",
         fields=_object(
             ("module",),
-            module={
-                "enum": [
-                    "hangup",
-                    "break",
-                    "transfer",
-                    "callflow",
-                    "intercept",
-                    "hold",
-                    "unhold",
-                    "resume",
-                    "play",
-                ]
-            },
+            module={"enum": [name for name in _ACTIONS if name != "record"]},
             data=_object(),
         ),
         example="metaflow sent",

@@ -6,7 +6,9 @@ from . import shared
 from .fields import boolean, choice, document, integer, mapping, text
 
 CONTENT_MAX_BYTES: Final = 11_534_336
-"""KAZOO's bound."""
+"""KAZOO's bound of an upload."""
+RECORDING_MAX_BYTES: Final = 64_000_000
+"""An hour of a recorded call, and a little."""
 
 MEDIA: Final = document(
     "Something to be played",
@@ -17,7 +19,7 @@ MEDIA: Final = document(
         "language": shared.language(),
         "streamable": boolean("It can be fetched", default=True),
         "content_type": text("Type of the uploaded file", longest=128),
-        "content_length": integer("Bytes of the uploaded file", least=1, most=CONTENT_MAX_BYTES),
+        "content_length": integer("Bytes of the file", least=1, most=RECORDING_MAX_BYTES),
         "prompt_id": text("Prompt it stands for", longest=128),
         "tts": mapping(
             "Text to be spoken",

@@ -6,12 +6,15 @@ second is offered (RFC 3264). In a bypass the second party's offer is carried to
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
 import msgspec
 import structlog
 
+from offhook.calls.events import RecordingMade
 from offhook.calls.model import MediaMode
 from offhook.kernel import OffhookError
 from offhook.sip.errors import RemoteMalformed
@@ -28,6 +31,7 @@ from offhook.sip.sdp import (
 from offhook.sip.sdp_dtls import DtlsPort
 
 from .media_library import BUILT_IN_MUSIC
+from .recorder import Recorder
 from .relay import MediaError, MediaRelay, PreparedMedia, RelayLost, RelayPort, RelaySide
 
 _log = structlog.get_logger("offhook.media")
@@ -63,6 +67,11 @@ class CallMedia:
     ) -> None:
         self.call_id = ""
         """The call it was opened for."""
+        self.recorder: Recorder | None = None
+        """Makes its recordings; None: nobody asks for any."""
+        self._recordings: dict[str, tuple[float, float]] = {}
+        """By id: begin and end in Unix seconds, 0: until the media are closed."""
+        self._closed_at = 0.0
         self.legs: set[str] = set()
         """Leg ids that still use it; the engine closes it with the last one."""
         self.session_id = session_id
@@ -366,13 +375,34 @@ class CallMedia:
         if self._relay is not None and not self._is_held:
             self._relay.pass_through(self.session_id, side)
 
+    def start_recording(self, recording_id: str, at: float) -> None:
+        """Record both directions from now on (Unix seconds)."""
+        if self._relay is None or self.recorder is None or self._is_closed:
+            return
+        self._recordings[recording_id] = (at, 0.0)
+        self._relay.record(self.session_id, self._hand_over)
+
+    def stop_recording(self, recording_id: str, at: float) -> None:
+        """Let a recording end here."""
+        begin, end = self._recordings.get(recording_id, (0.0, at))
+        if not end:
+            self._recordings[recording_id] = (begin, at)
+
+    def _hand_over(self, captures: Sequence[Path]) -> None:
+        """The relay session is closed: make the recordings."""
+        assert self.recorder is not None
+        voices = [capture for capture in captures if capture.suffix == ".rtp"]  # the rest is RTCP
+        for recording_id, (begin, end) in self._recordings.items():
+            self.recorder.make(recording_id, begin, end or self._closed_at, voices)
+        self.recorder.forget(captures)
+
     def unhold(self) -> None:
         """Let both parties hear each other again."""
         self.join()
 
     def close(self) -> None:
         """Free the ports. Idempotent."""
-        self._is_closed = True
+        self._closed_at = self._closed_at or time.time()
         self._joined = self._is_closed = True
         if self._relay is not None:
             self._relay.close(self.session_id)
@@ -426,25 +456,42 @@ class CallMedia:
 class CallMediaFactory:
     """Opens the media of calls, and passes on what the relay reports."""
 
-    def __init__(self, relay: MediaRelay | None, library: MediaLibrary) -> None:
+    def __init__(
+        self, relay: MediaRelay | None, library: MediaLibrary, *, recordings: Path | None = None
+    ) -> None:
+        """Prepare; recordings is where finished ones wait to be taken away, None: there are none."""
         self._relay = relay
         self._library = library
+        self._folder = recordings
+        self._recorder: Recorder | None = None
         self._report_lost: Callable[[str], None] = lambda session_id: None
 
-    async def start(self, report_lost: Callable[[str], None]) -> None:
-        """Bring the relay up; `report_lost(session_id)` is called when it dies under a session."""
+    async def start(
+        self, report_lost: Callable[[str], None], report_recording: Callable[[RecordingMade], None]
+    ) -> None:
+        """Bring the relay up.
+
+        `report_lost(session_id)` is called when it dies under a session, report_recording when a recording
+        is ready.
+        """
+        if self._folder is not None:
+            self._recorder = Recorder(self._folder, report_recording)
         self._report_lost = report_lost
         if self._relay is not None:
             await self._relay.start(self._on_error)
 
     async def stop(self) -> None:
-        """End the relay."""
+        """End the relay, when what was recorded is made."""
+        if self._recorder is not None:
+            await self._recorder.stop()
         if self._relay is not None:
             await self._relay.stop()
 
     def open(self, session_id: str, mode: MediaMode) -> CallMedia:
         """Return the media of a new call; nothing is allocated yet."""
-        return CallMedia(self._relay, self._library, session_id, mode)
+        media = CallMedia(self._relay, self._library, session_id, mode)
+        media.recorder = self._recorder
+        return media
 
     def _on_error(self, session_id: str, error: MediaError) -> None:
         _log.error("relay error", session_id=session_id, reason=str(error))

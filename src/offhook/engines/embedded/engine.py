@@ -29,7 +29,9 @@ from offhook.calls.commands import (
     PassEarlyMedia,
     PlayOnce,
     PlayToLeg,
+    StartRecording,
     StopPlaying,
+    StopRecording,
     TakeLeg,
     TellReferrer,
     UnholdLeg,
@@ -154,7 +156,7 @@ class EmbeddedEngine:
         """Bring the relay up, then open the SIP sockets. Raises RelayLost or OSError."""
         self.report = report
         self._endpoint.on_event = self.on_sip_event
-        await self._media.start(self._on_media_lost)
+        await self._media.start(self._on_media_lost, self.report)
         await self._endpoint.start()
 
     async def stop(self) -> None:
@@ -227,6 +229,12 @@ class EmbeddedEngine:
         elif isinstance(command, StopPlaying):
             self._trace.remark(leg.leg_id, "hears the other party again", self._clock.epoch())
             leg.media.stop_playing(leg.side)
+        elif isinstance(command, StartRecording):
+            self._trace.remark(leg.leg_id, "is recorded", self._clock.epoch())
+            leg.media.start_recording(command.recording_id, self._clock.epoch())
+        elif isinstance(command, StopRecording):
+            self._trace.remark(leg.leg_id, "is recorded no more", self._clock.epoch())
+            leg.media.stop_recording(command.recording_id, self._clock.epoch())
         elif isinstance(command, LinkLegs):
             self._trace.remark(leg.leg_id, "hears the party of another call", self._clock.epoch())
             self._joins.link(leg, self._legs.get(command.other_leg_id))

@@ -8,6 +8,7 @@ played to it, or nothing.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from offhook.kernel import OffhookError
@@ -195,6 +196,13 @@ class MediaRelay(Protocol):
 
     def join(self, session_id: str) -> None:
         """Let both sides hear each other; whatever was played ends."""
+        ...
+
+    def record(self, session_id: str, done: Callable[[Sequence[Path]], None]) -> None:
+        """Capture what passes between the sides, until the session is closed; then `done` gets the captures.
+
+        They are pcap files, `.rtp` for each direction, the receiver's to remove. Repeated, it does nothing.
+        """
         ...
 
     async def statistics(self, session_id: str) -> SessionStatistics:

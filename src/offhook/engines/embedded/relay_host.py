@@ -43,6 +43,8 @@ class RelayHost:
         self.channel: ControlChannel | None = None
         self._folder = folder
         self._arguments = (bind_address, *map(str, ports))
+        self.captures = folder / f"captures-{ports[0]}"
+        """Where recorded sessions are written; a relay process of its own each."""
         self._bell = bell
         self._on_lost = on_lost
         self._process: asyncio.subprocess.Process | None = None
@@ -97,11 +99,13 @@ class RelayHost:
         _log.info("media relay started", pid=self.process_id, ports="-".join(self._arguments[1:]))
 
     async def _launch(self) -> ControlChannel:
+        await asyncio.to_thread(_empty, self.captures)
         ours, theirs = socket.socketpair()
         try:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", str(PROCESS_PROGRAM), str(theirs.fileno()), *self._arguments),
+                str(self.captures),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -148,3 +152,10 @@ class RelayHost:
         if channel is not None:
             self._on_lost(why)
             channel.close()
+
+
+def _empty(folder: Path) -> None:
+    """Make the folder; what a relay before left in it belongs to no call any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        left.unlink(missing_ok=True)

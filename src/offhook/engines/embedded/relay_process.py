@@ -17,8 +17,11 @@ last resort should we ever forget a session. (After a crash of ours the whole pr
 
 
 def main(arguments: list[str]) -> None:
-    """Run until standard input ends. Arguments: descriptor, address to bind, lowest and highest port."""
-    descriptor, bind_address, port_min, port_max = arguments
+    """Run until standard input ends.
+
+    Arguments: descriptor, address to bind, lowest and highest port, folder for captures.
+    """
+    descriptor, bind_address, port_min, port_max, captures = arguments
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent drains its calls first, then closes our input
     _lift_descriptor_limit()
@@ -30,7 +33,7 @@ def main(arguments: list[str]) -> None:
         port_min=int(port_min),
         port_max=int(port_max),
         modules=["dtls_gw", "ice_lite"],
-        extra_args=["-F", "-s", f"fd:{descriptor}", "-l", bind_address],
+        extra_args=["-F", "-s", f"fd:{descriptor}", "-l", bind_address, "-r", captures, "-S", captures, "-P"],
     )
     sys.stdin.buffer.read()
     os._exit(0)  # an orderly end of RTPProxy takes a second of waiting for threads; the kernel needs none

@@ -1,7 +1,7 @@
 """One session of the RTPProxy adapter, and what RTPProxy's replies mean."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ class RelaySession:
         "payload_types",
         "playing_since",
         "ports",
+        "recorded",
         "session_id",
         "token",
         "where",
@@ -38,6 +39,8 @@ class RelaySession:
         self.token = token  # of our own making: RTPProxy's protocol is words separated by spaces
         self.ports = ports
         self.attempts = 0
+        self.recorded: Callable[[Sequence[Path]], None] | None = None
+        """Whom to give its captures when it is closed."""
         self.payload_types: dict[RelaySide, Sequence[int]] = dict.fromkeys(RelaySide, (PCMU, PCMA))
         self.playing_since: dict[RelaySide, float] = {}
         self.opening: dict[RelaySide, asyncio.TimerHandle] = {}

@@ -10,7 +10,7 @@ the relay repack; so `z` is given on opening and taken back, without a further c
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -270,6 +270,14 @@ class RtpIoRelay:
         self.pass_through(session_id, RelaySide.FIRST)
         self.pass_through(session_id, RelaySide.SECOND)
 
+    def record(self, session_id: str, done: Callable[[Sequence[Path]], None]) -> None:
+        """Capture a session; see MediaRelay."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.recorded is None:
+            session.recorded = done
+            self._send(session_id, "R", "second first")  # what the second party says
+            self._send(session_id, "R", "first second")
+
     async def statistics(self, session_id: str) -> SessionStatistics:
         """Return counts so far; see MediaRelay."""
         session = self._sessions.get(session_id)
@@ -352,8 +360,16 @@ class RtpIoRelay:
 
     def _delete(self, session: RelaySession) -> None:
         if self._host.channel is not None:
-            self._host.channel.send(f"D {session.token} second first", _no_matter)
+            self._host.channel.send(
+                f"D {session.token} second first", lambda command, reply: self._hand_over(session)
+            )
             self._bell.ring_soon()
+
+    def _hand_over(self, session: RelaySession) -> None:
+        """The captures of a session are complete."""
+        done, session.recorded = session.recorded, None
+        if done is not None:
+            done(sorted(self._host.captures.glob(f"{session.token}=*")))
 
     def _send(self, session_id: str, verb: str, rest: str, *, unknown: str = "E") -> None:
         """Queue a command on a session; `unknown` is the reply that says there is none such."""
@@ -389,10 +405,6 @@ def _encryption(session: RelaySession, side: RelaySide, dtls: DtlsPeer | None) -
         for number, one in enumerate(dtls.candidates, 1)
     )
     return f" && {DTLS} {role} SHA-256 {dtls.fingerprint} && {ICE} A {dtls.ufrag} {dtls.password}{candidates}"
-
-
-def _no_matter(_command: str, _reply: str) -> None:
-    """A session that is gone already is what we wanted."""
 
 
 def _ignore(_session_id: str, _error: MediaError) -> None:
