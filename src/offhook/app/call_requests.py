@@ -12,9 +12,9 @@ from offhook.kernel import Clock
 
 from .account_calls import refuse_beyond, trunk_limit
 from .accounts import refuse_closed
-from .document_checks import MEDIA_ID, is_own_media
 from .errors import CallLimitReached, NoCredit
 from .limits import Throttles
+from .own_media import with_own_media
 from .planning import (
     ConnectRequest,
     Planned,
@@ -105,17 +105,8 @@ class CallRequests:
         )
 
     async def _with_own_media(self, planned: Planned) -> Planned:
-        """Return a plan that plays no upload but the account's own.
-
-        Media ids are checked when documents are saved, but imports bring whatever they bring, and media are
-        deleted. Then the usual ringback is heard, as if there were none.
-        """
-        plan = planned.plan
-        if not MEDIA_ID.match(plan.ringback):
-            return planned
-        if await is_own_media(self._planning.documents, plan.account_id, plan.ringback):
-            return planned
-        return msgspec.structs.replace(planned, plan=msgspec.structs.replace(plan, ringback=""))
+        plan = await with_own_media(self._planning.documents, planned.plan)
+        return planned if plan is planned.plan else msgspec.structs.replace(planned, plan=plan)
 
     def invocations_left(self, button: Document) -> int | None:
         """Return how many more calls of a button this minute allows; None if it has no throttle."""

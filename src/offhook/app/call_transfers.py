@@ -18,6 +18,7 @@ from .account_calls import AccountUsage, goes_out, refuse_party
 from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
 from .errors import AppError, CallLimitReached, NoCredit, TooManyRequests
+from .own_media import foreign_media, party_with_own_media
 from .planning import (
     CallRestricted,
     DialOutBarred,
@@ -169,6 +170,9 @@ class CallTransfers:
         self, wanted: Replacement, party: PartyPlan, handover: Handover, *, ringback: str = ""
     ) -> None:
         plan = wanted.plan
+        party = await party_with_own_media(self._documents, plan.account_id, party)
+        if await foreign_media(self._documents, plan.account_id, {ringback}):
+            ringback = ""
         limits = await self._limits(plan.account_id)
         refuse_party(limits, self._calls.usage(plan.account_id), party)
         transfer = Transfer(

@@ -14,6 +14,7 @@ from .account_calls import is_dialled_out, refuse_beyond
 from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
 from .errors import NotAllowed
+from .own_media import with_own_media
 from .planning import InboundRequest, NumberUnknown, Planning, plan_phone_call, plan_trunk_call
 from .planning.account_directory import AccountDirectory
 from .planning.classifiers import EMERGENCY, classify
@@ -95,6 +96,7 @@ class InboundCalls:
         return account
 
     async def _place(self, plan: CallPlan) -> LiveCall:
+        plan = await with_own_media(self._planning.documents, plan)
         document = await self._planning.documents.get(plan.account_id, LIMITS_ID, type="limits")
         limits: Json = document.data if document is not None else {}
         refuse_beyond(limits, self._calls.usage(plan.account_id), plan)  # place() counts it at once

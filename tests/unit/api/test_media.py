@@ -14,7 +14,7 @@ import pytest
 from offhook.app.document_writes import keys_of
 from offhook.audio.decoder import decode
 
-from .node import ApiNode, TestAccount
+from .node import ApiNode, TestAccount, settle
 from .test_bodies import MULTIPART, parts
 
 
@@ -178,12 +178,36 @@ def test_another_accounts_upload_is_not_heard_however_it_got_there(
     path = f"{acme.base}/clicktocall/{button}/connect?contact=1002"
     assert node.get(f"{path}&dry_run=true").data["ringback"] == own
 
-    async def write_past_validation() -> None:
-        stored = await node.store.documents.get(acme.id, button, type="clicktocall")
-        assert stored is not None
-        changed = msgspec.structs.replace(stored, data=stored.data | {"ringback": foreign})
-        await node.store.documents.put(changed, keys_of(changed), expected_revision=stored.revision)
-
-    node.run(write_past_validation())
+    past_validation(node, acme, "clicktocall", button, {"ringback": foreign})
     assert node.get(f"{path}&dry_run=true").data["ringback"] == ""
     assert node.get(path).status == 202
+
+
+def test_another_accounts_upload_is_not_heard_on_hold(node: ApiNode, acme: TestAccount, foreign: str) -> None:
+    device = acme.given_phone("dev1", "1001")
+    acme.given_phone("dev2", "1002")
+    own = given_media(acme)
+    node.post(raw(acme, own), body=SHORT, headers={"content-type": "audio/wav"})
+    path = f"{acme.base}/clicktocall/{acme.given_button()}/connect?contact=1002"
+    for media, heard in ((own, own), (foreign, "")):
+        past_validation(node, acme, "device", device, {"music_on_hold": {"media_id": media}})
+        node.phones.dialed.clear()
+        call = node.get(path).data["call_id"]
+        settle(node)
+        [leg] = [one.endpoint for one in node.phones.dialed if one.endpoint.endpoint_id == device]
+        assert leg.hold_media == heard
+        node.delete(f"{acme.base}/calls/{call}")
+        settle(node)
+
+
+def past_validation(node: ApiNode, acme: TestAccount, type: str, id: str, data: dict[str, object]) -> None:
+    """Write into a document what the API would refuse."""
+
+    async def write() -> None:
+        stored = await node.store.documents.get(acme.id, id, type=type)
+        assert stored is not None
+        changed = msgspec.structs.replace(stored, data=stored.data | data)
+        keys = keys_of(changed, realm=acme.realm)
+        await node.store.documents.put(changed, keys, expected_revision=stored.revision)
+
+    node.run(write())
