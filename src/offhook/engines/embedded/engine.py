@@ -522,6 +522,7 @@ class EmbeddedEngine:
         """Somebody answered beside the one we talk to, or after we had cancelled."""
         context = event.invite.context
         if isinstance(context, LostLeg):
+            context.was_answered = True
             command = context.command
             self._surplus.take(event, command.endpoint.leg_id, command.hangup_cause)
         else:

@@ -64,10 +64,14 @@ class Reporter(Protocol):
 class LostLeg:
     """A leg being ended; `context` of what the core does for it."""
 
-    __slots__ = ("command", "pending", "sip_code")
+    __slots__ = ("command", "has_ways", "pending", "sip_code", "was_answered")
 
     def __init__(self, command: EndLostLeg) -> None:
         self.command = command
+        self.has_ways = False
+        """Its name has several servers, any of which may have been rung."""
+        self.was_answered = False
+        """A far end has answered after all, and is hung up."""
         self.pending = 0
         """INVITEs whose end the core has not told yet."""
         self.sip_code = 0
@@ -136,22 +140,26 @@ class Recovery:
 
     async def _cancel(self, lost: LostLeg) -> None:
         """Cancel the INVITE of the plan, and those it may have become after a challenge."""
-        endpoint, cause = lost.command.endpoint, lost.command.hangup_cause
+        endpoint = lost.command.endpoint
         flows = await self._find(endpoint)
         if not flows:
             self._finish(lost, "")
             return
-        sent = 1 + (MAX_RESENT_INVITES if endpoint.username else 1)
-        lost.pending = sent * len(flows)
+        resent = MAX_RESENT_INVITES if endpoint.username else 0
+        lost.pending = (1 + resent) * len(flows)
+        lost.has_ways = len(flows) > 1
         for flow in flows:
-            request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
-            request = request_to(request, flow, is_one_of=len(flows) > 1)
-            for cseq in range(1, sent + 1):
-                now = self._clock.monotonic()
-                invite = self._core.resume_invite(_record_of(request, cseq), now)
-                invite.context = lost
-                self._core.cancel(invite, now, reason_of(cause))
+            for cseq in range(1, resent + 2):
+                self._cancel_one(lost, flow, cseq=cseq)
         self._endpoint.flush()
+
+    def _cancel_one(self, lost: LostLeg, flow: Flow, *, cseq: int) -> None:
+        endpoint, now = lost.command.endpoint, self._clock.monotonic()
+        request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
+        request = request_to(request, flow, is_one_of=lost.has_ways)
+        invite = self._core.resume_invite(_record_of(request, cseq), now)
+        invite.context = lost
+        self._core.cancel(invite, now, reason_of(lost.command.hangup_cause))
 
     async def _find(self, endpoint: EndpointPlan) -> list[Flow]:
         """Return where a leg may have gone; a name service that fails is asked again for a while."""
@@ -170,6 +178,12 @@ class Recovery:
         """Take the end of one INVITE."""
         if not event.invite.is_unknown:
             lost.sip_code = event.status
+        is_settled = event.response is not None or lost.was_answered or lost.command.endpoint.username
+        if event.invite.cseq == 1 and not is_settled:
+            # Without credentials there is a second INVITE only after a 422: its CANCEL would surprise others.
+            self._cancel_one(lost, event.invite.request.flow, cseq=2)
+            self._endpoint.flush()
+            return
         lost.pending -= 1
         if lost.pending == 0:
             self._finish(lost, event.reason)
