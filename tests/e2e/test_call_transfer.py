@@ -93,6 +93,18 @@ class Office:
         return dict(call)
 
 
+def recording_of(server: Server, account: Account) -> bytes | None:
+    """Return the file of the account's one recording, once it is there."""
+    [media] = [item for item in account.get("media") if item["media_source"] == "recording"]
+    connection = HTTPConnection(server.host, server.http_port, timeout=10)
+    token = {"x-auth-token": account.client.token}
+    connection.request("GET", account.path("media", media["id"], "raw"), headers=token)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return content if answer.status == 200 else None
+
+
 def at_desks(
     server: Server, account: Account, count: int, scenario: Callable[[Office], Any], **settings: Any
 ) -> None:
@@ -233,18 +245,9 @@ def test_a_recorded_call_is_a_media_file_with_both_voices(server: Server, accoun
         await office.act(2, action="record", record_action="stop")
         await office.ask("hang_up", call_id)
         await office.assert_one_outcome(call_id, outcome="connected")
-        [media] = [item for item in await office.ask("get", "media") if item["media_source"] == "recording"]
-
-        def fetch() -> bytes | None:
-            connection = HTTPConnection(server.host, server.http_port, timeout=10)
-            token = {"x-auth-token": account.client.token}
-            connection.request("GET", account.path("media", media["id"], "raw"), headers=token)
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-            return content if answer.status == 200 else None
-
-        content = await asyncio.to_thread(wait_for, fetch, timeout_s=60, what="the recording")
+        content = await asyncio.to_thread(
+            wait_for, lambda: recording_of(server, account), timeout_s=60, what="the recording"
+        )
         with wave.open(io.BytesIO(content)) as file:
             assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8_000)
             seconds = file.getnframes() / 8_000

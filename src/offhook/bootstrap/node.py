@@ -146,6 +146,10 @@ class Node:
         )
         call_streams = CallStreams(self.calls, store.journal)
         self._closing.callback(self._timers.stop)
+        media = MediaService(documents, MediaFolder(Path(settings.data_dir) / "media"))
+        recordings = CallRecordings(self.calls, documents, media)
+        self.calls.take_recording = recordings.take
+        self._closing.push_async_callback(recordings.stop)  # after the calls: their end makes the last ones
         self._closing.push_async_callback(self.calls.stop)
         await self.calls.start()
         documents.observe(self._gateways.observe)
@@ -191,9 +195,6 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
-        media = MediaService(documents, MediaFolder(Path(settings.data_dir) / "media"))
-        recordings = CallRecordings(self.calls, documents, media)
-        self.calls.take_recording = recordings.take
         transfers = CallTransfers(
             self.calls, planning, dial_out, own_hosts=frozenset((endpoint.address[0].lower(),))
         )

@@ -395,6 +395,7 @@ class CallMedia:
         for recording_id, (begin, end) in self._recordings.items():
             self.recorder.make(recording_id, begin, end or self._closed_at, voices)
         self.recorder.forget(captures)
+        self.recorder.arrived(self.session_id)
 
     def unhold(self) -> None:
         """Let both parties hear each other again."""
@@ -402,7 +403,9 @@ class CallMedia:
 
     def close(self) -> None:
         """Free the ports. Idempotent."""
-        self._closed_at = self._closed_at or time.time()
+        if self._recordings and self.recorder is not None and not self._is_closed:
+            self._closed_at = time.time()
+            self.recorder.expect(self.session_id)
         self._joined = self._is_closed = True
         if self._relay is not None:
             self._relay.close(self.session_id)

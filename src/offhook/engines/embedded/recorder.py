@@ -4,6 +4,7 @@ A capture ends with its relay session, so a recording is ready when its call's m
 """
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -31,6 +32,20 @@ class Recorder:
         self._report = report
         self._places = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._awaited: set[str] = set()
+        """Sessions that are being closed, whose captures will come."""
+        self._all_here = asyncio.Event()
+
+    def expect(self, session_id: str) -> None:
+        """The captures of a session will come in a moment: `stop` waits for them."""
+        self._awaited.add(session_id)
+        self._all_here.clear()
+
+    def arrived(self, session_id: str) -> None:
+        """They are here."""
+        self._awaited.discard(session_id)
+        if not self._awaited:
+            self._all_here.set()
 
     def make(self, recording_id: str, begin: float, end: float, captures: Sequence[Path]) -> None:
         """Make one recording of a session's captures; RecordingMade follows, its path empty on failure."""
@@ -42,6 +57,10 @@ class Recorder:
 
     async def stop(self) -> None:
         """Let what is being made be finished, within a bound. Idempotent."""
+        if self._awaited:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_BOUND_S):
+                    await self._all_here.wait()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_BOUND_S)
         for task in tuple(self._tasks):

@@ -153,6 +153,7 @@ class RtpIoRelay:
         sessions = self._take_all()
         _log.error("media relay lost", why=why, sessions=len(sessions))
         for session in sessions:
+            self._hand_over(session)
             if session.ports.done():
                 self._report(session.session_id, error)
             else:
