@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from .credentials import DigestClient
 from .errors import RemoteMalformed
-from .flows import Flow
+from .flows import DEFAULT_PORT, Flow
 from .grammar import NameAddr
 from .message import Headers, Request, Response
-from .transaction_layer import DEFAULT_PORT
 from .uri import SipUri
 
 if TYPE_CHECKING:

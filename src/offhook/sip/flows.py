@@ -1,6 +1,10 @@
 """Where a message came from, or is to go."""
 
+from typing import Final
+
 import msgspec
+
+DEFAULT_PORT: Final = 5060
 
 WEBSOCKETS = frozenset(("ws", "wss"))
 """Transports whose connections only the peer can open (RFC 7118)."""
@@ -39,6 +43,11 @@ class Flow(msgspec.Struct, frozen=True):
     def without_connection(self) -> "Flow":
         """Return the flow to the same peer over another connection."""
         return Flow(self.transport, self.local, self.remote, "", self.tls)
+
+
+def flow_anew(source: Flow, via_port: int | None) -> Flow:
+    """Return where answers go if the connection of a request is gone (RFC 3261 18.2.2)."""
+    return Flow(source.transport, source.local, (source.remote[0], via_port or DEFAULT_PORT))
 
 
 def datagram_flow_id(remote: tuple[str, int]) -> str:

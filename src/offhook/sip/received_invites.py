@@ -7,11 +7,10 @@ from typing import Final
 import msgspec
 
 from .dialogs import contact_of
-from .flows import Flow
+from .flows import Flow, flow_anew
 from .headers import Headers
 from .message import Request
 from .records import DialogRecord
-from .transaction_layer import DEFAULT_PORT
 from .transactions import ServerTransaction
 
 _KEPT: Final = ("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Record-Route")
@@ -59,8 +58,7 @@ class ReceivedInvite(msgspec.Struct, frozen=True, kw_only=True):
         source = Flow(self.transport, self.local_address, self.remote_address)
         if not source.is_reliable:
             return source
-        port = self.request().via.port or DEFAULT_PORT
-        return Flow(self.transport, self.local_address, (self.remote_address[0], port))
+        return flow_anew(source, self.request().via.port)
 
     def dialog(self, to_tag: str) -> DialogRecord:
         """Return the dialog that our 2xx with this tag has made."""

@@ -8,16 +8,16 @@ from typing import Any, Final
 from offhook.kernel import Random, TimerWheel
 
 from .config import MAX_UDP_REQUEST_BYTES, UserAgentConfig
-from .flows import Flow
+from .flows import DEFAULT_PORT, Flow
 from .grammar import Via
 from .message import Headers, Request, Response, serialize
+from .transaction_base import Transaction
 from .transaction_tables import Input, State
 from .transactions import ClientTransaction, ClientUser, ServerTransaction, ServerUser
 
 MAGIC_COOKIE: Final = "z9hG4bK"
 BRANCH_HEX: Final = 20
 """80 random bits: nobody guesses a branch and forges an answer."""
-DEFAULT_PORT: Final = 5060
 
 Key = tuple[Any, ...]
 
@@ -46,7 +46,7 @@ class TransactionLayer:
         self._clients: dict[Key, ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
         self._merges: dict[Key, ServerTransaction] = {}
-        self._by_connection: dict[Key, set[ClientTransaction]] = {}
+        self._by_connection: dict[Key, set[Transaction]] = {}
 
     def __len__(self) -> int:
         """Return how many transactions live."""
@@ -178,6 +178,8 @@ class TransactionLayer:
         if not request.to_tag:
             transaction.merge_key = merge_key(request)
             self._merges[transaction.merge_key] = transaction
+        if transaction.is_invite and source.is_reliable:
+            self._by_connection.setdefault(connection_of(source), set()).add(transaction)
         return transaction
 
     # --- both ---
@@ -187,6 +189,8 @@ class TransactionLayer:
         self._servers.pop(transaction.key, None)
         if transaction.merge_key is not None:
             self._merges.pop(transaction.merge_key, None)
+        if transaction.is_invite and transaction.source.is_reliable:
+            self._leave(transaction, connection_of(transaction.source))
 
     def drop_client(self, transaction: ClientTransaction) -> None:
         """Forget a terminated transaction."""
@@ -194,7 +198,9 @@ class TransactionLayer:
             del self._clients[transaction.key]
         if not transaction.flow.is_reliable:
             return
-        connection = connection_of(transaction.flow)
+        self._leave(transaction, connection_of(transaction.flow))
+
+    def _leave(self, transaction: Transaction, connection: Key) -> None:
         users = self._by_connection.get(connection, set())
         users.discard(transaction)
         if not users:

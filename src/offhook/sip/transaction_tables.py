@@ -117,14 +117,14 @@ INVITE_SERVER: Final[Table] = {
     (State.PROCEEDING, Input.FAILURE): (State.COMPLETED, "send_failure"),  # starts G and H
     (State.PROCEEDING, Input.ACK): (State.PROCEEDING, "ignore"),  # of no answer of ours
     (State.PROCEEDING, Input.UNANSWERED): (State.PROCEEDING, "report_unanswered"),
-    (State.PROCEEDING, Input.TRANSPORT_ERROR): (State.PROCEEDING, "ignore"),
+    (State.PROCEEDING, Input.TRANSPORT_ERROR): (State.PROCEEDING, "leave_connection"),
     (State.ACCEPTED, Input.REQUEST): (State.ACCEPTED, "ignore"),
     (State.ACCEPTED, Input.SUCCESS): (State.ACCEPTED, "send"),  # the user repeats it until the ACK
     (State.ACCEPTED, Input.PROVISIONAL): (State.ACCEPTED, "ignore"),  # our caller is late
     (State.ACCEPTED, Input.FAILURE): (State.ACCEPTED, "ignore"),
     (State.ACCEPTED, Input.ACK): (State.ACCEPTED, "pass_up_ack"),
     (State.ACCEPTED, Input.TIMER_L): (State.TERMINATED, "forget"),
-    (State.ACCEPTED, Input.TRANSPORT_ERROR): (State.ACCEPTED, "ignore"),
+    (State.ACCEPTED, Input.TRANSPORT_ERROR): (State.ACCEPTED, "leave_connection"),
     (State.COMPLETED, Input.REQUEST): (State.COMPLETED, "resend"),
     (State.COMPLETED, Input.PROVISIONAL): (State.COMPLETED, "ignore"),  # our caller answers after a CANCEL
     (State.COMPLETED, Input.SUCCESS): (State.COMPLETED, "ignore"),
@@ -132,7 +132,7 @@ INVITE_SERVER: Final[Table] = {
     (State.COMPLETED, Input.ACK): (State.CONFIRMED, "confirm"),  # stops G and H, starts I
     (State.COMPLETED, Input.TIMER_G): (State.COMPLETED, "resend_doubling"),
     (State.COMPLETED, Input.TIMER_H): (State.TERMINATED, "forget"),
-    (State.COMPLETED, Input.TRANSPORT_ERROR): (State.COMPLETED, "ignore"),
+    (State.COMPLETED, Input.TRANSPORT_ERROR): (State.COMPLETED, "leave_connection"),
     (State.CONFIRMED, Input.REQUEST): (State.CONFIRMED, "ignore"),
     (State.CONFIRMED, Input.ACK): (State.CONFIRMED, "ignore"),
     (State.CONFIRMED, Input.PROVISIONAL): (State.CONFIRMED, "ignore"),

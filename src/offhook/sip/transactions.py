@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .events import EndCause
-from .flows import Flow
+from .flows import Flow, flow_anew
 from .message import Request, Response
 from .transaction_base import Resolved, Transaction, resolved
 from .transaction_tables import (
@@ -273,6 +273,19 @@ class ServerTransaction(Transaction):
 
     def _confirm(self, request: Request, now: float) -> None:
         self.linger(Input.TIMER_I, self.layer.config.t4, now)
+
+    def _leave_connection(self, message: None, now: float) -> None:
+        """The caller's connection is lost: answer over a new one to where its Via points (18.2.2).
+
+        Only what somebody here holds; a stranger cannot have us open connections.
+        """
+        if not self.flow.id or self.flow.transport != "tcp" or (self.context is None and self.dialog is None):
+            return
+        self.flow = flow_anew(self.source, self.request.via.port)
+        if self.state is State.COMPLETED:
+            self.start_resending(Input.TIMER_G, self.layer.config.t1, now)
+        elif self.state is State.PROCEEDING and self.to_tag:
+            self.transmit()  # a 2xx is repeated anyway
 
     def _pass_up_ack(self, request: Request, now: float) -> None:
         self.user.on_ack(self, request, now)

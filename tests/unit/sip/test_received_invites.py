@@ -123,3 +123,68 @@ def test_a_record_gives_the_same_request_again() -> None:
     kept: Request = read(record).request()
     for name in ("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Record-Route"):
         assert kept.headers.lines(name) == event.request.headers.lines(name)
+
+
+# --- a caller whose connection is lost (RFC 3261 18.2.2) ----------------------------------------------
+
+LOST = Flow("tcp", US, ("192.0.2.2", 49152), "connection 1")
+ANEW = Flow("tcp", US, ("192.0.2.2", 5060))
+
+
+def given_tcp_caller(wire: Wire, context: object = "somebody") -> RequestReceived:
+    wire.receive(INVITE.replace("/UDP 192", "/TCP 192"), LOST)
+    event: RequestReceived = wire.one(RequestReceived)
+    event.transaction.context = context
+    return event
+
+
+def lose(wire: Wire) -> None:
+    wire.core.flow_failed(LOST, wire.now)
+    wire.settle()
+
+
+@pytest.mark.parametrize("status", [183, 200, 486])
+def test_an_answer_goes_over_a_new_connection_when_the_callers_is_lost(status: int) -> None:
+    wire = Wire()
+    event = given_tcp_caller(wire)
+    lose(wire)
+    wire.core.respond(event.transaction, status, body=b"", now=wire.now)
+    wire.settle()
+    assert (wire.responses()[-1].status, wire.sent_flows[-1]) == (status, ANEW)
+
+
+@pytest.mark.parametrize("status", [183, 200, 486])
+def test_an_answer_that_went_down_with_its_connection_is_sent_again(status: int) -> None:
+    wire = Wire()
+    event = given_tcp_caller(wire)
+    wire.core.respond(event.transaction, status, body=b"", now=wire.now)
+    wire.settle()
+    assert wire.sent_flows[-1] == LOST
+    lose(wire)
+    wire.wait(0.6)
+    assert (wire.responses()[-1].status, wire.sent_flows[-1]) == (status, ANEW)
+
+
+def test_a_refusal_that_is_repeated_stops_at_its_ack() -> None:
+    wire = Wire()
+    event = given_tcp_caller(wire)
+    wire.core.respond(event.transaction, 486, now=wire.now)
+    wire.settle()
+    lose(wire)
+    wire.wait(0.6)
+    wire.receive(ack_of(wire.responses(486)[-1]).replace("/UDP 192", "/TCP 192"), ANEW)
+    sent = len(wire.responses(486))
+    wire.wait(40.0)
+    assert len(wire.responses(486)) == sent
+    assert wire.core.is_idle
+
+
+def test_nobody_has_us_connect_to_a_place_of_his_choice_by_an_invite_that_nothing_came_of() -> None:
+    wire = Wire()
+    event = given_tcp_caller(wire, context=None)
+    wire.core.respond(event.transaction, 403, now=wire.now)
+    wire.settle()
+    lose(wire)
+    wire.wait(40.0)
+    assert ANEW not in wire.sent_flows
+    assert wire.core.is_idle
