@@ -38,6 +38,9 @@ class Clients:
 
     def _request(self, number: int) -> None:
         """A client asks for a call: with a plan of the planners, or one of our own."""
+        if self._dice.random() < self._world.scenario.callers:
+            self._world.make_caller(self._casting.caller_script()).call()
+            return
         if self._dice.random() < self._world.scenario.api_plans:
             self._world.run_in_node(self._plan_at_desk(), f"plan {number}")
             return

@@ -240,6 +240,9 @@ def _reason_for_failure(ending: Ending, far_ends: Sequence[FarEnd], record: Call
     if ending.hangup_cause == "INCOMPATIBLE_DESTINATION":
         useless = any(one.script.body not in USABLE or one.script.babbles for one in record.cast.all)
         return "" if useless or _may_not_agree(record) else "all of them had usable media"
+    if ending.hangup_cause == "RECOVERY_ON_TIMER_EXPIRE" and record.plan.caller is not None:
+        silent = any(one.script.forgets_ack or one.script.away for one in far_ends)
+        return "" if silent else "the caller acknowledged its answer"
     return "nobody failed"
 
 
@@ -248,10 +251,14 @@ def _reason_for_no_join(ending: Ending, record: CallRecord) -> str:
     if ending.hangup_cause != "RECOVERY_ON_TIMER_EXPIRE" or ending.outcome is not Outcome.FAILED:
         return "no party is named"
     narrows = any(far_end.script.body == "alaw" for far_end in record.cast.all)
-    if record.plan.media is not MediaMode.BYPASS and record.has_relay and not narrows:
+    at_once = record.plan.media is not MediaMode.BYPASS and record.has_relay and record.plan.caller is None
+    if at_once and not narrows:
         return "the relay can join at once"
     slow = any(
-        one.script.away or one.lost_connections or one.script.reinvites_after is not None
+        one.script.away
+        or one.lost_connections
+        or one.script.reinvites_after is not None
+        or one.script.forgets_ack
         for one in record.cast.parties["first"]
     )
     return "" if slow else "the first party was there"
@@ -259,7 +266,10 @@ def _reason_for_no_join(ending: Ending, record: CallRecord) -> str:
 
 def _may_not_agree(record: CallRecord) -> bool:
     """Tell whether the parties are to hear each other without the relay, and one of them refuses."""
-    refuses = any(far_end.script.refuses_reinvites for far_end in record.cast.parties["first"])
+    first = record.cast.parties["first"]
+    refuses = any(one.script.refuses_reinvites or one.script.offers_late for one in first)
+    if record.plan.caller is not None and first[0].script.offers_late and first[0].hung_up:
+        return True  # the ACK of an answer that crossed its CANCEL has no session
     return refuses and (record.plan.media is MediaMode.BYPASS or not record.has_relay)
 
 

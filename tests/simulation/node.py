@@ -13,14 +13,16 @@ from offhook.calls.bounds import state_bounds_s
 from offhook.engines.embedded import EmbeddedEngine
 from offhook.engines.embedded.call_media import CallMediaFactory
 from offhook.engines.embedded.identities import LegIdentities
+from offhook.engines.embedded.inbound import InboundRequests
+from offhook.engines.embedded.inbound_invites import InboundInvites
 from offhook.engines.embedded.resolver import Resolver
 from offhook.engines.embedded.trace import SipTrace
 from offhook.engines.embedded.transports import SipEndpoint
 from offhook.engines.embedded.udp_sockets import UdpSocket
 from offhook.sip.config import UserAgentConfig
-from offhook.sip.events import SipEvent
 from offhook.sip.user_agent import UserAgentCore
 
+from .callers import InboundDesk, OneTrunk
 from .network import NODE, Network, NodeSocket
 from .virtual_disk import Disk, VirtualJournal
 from .virtual_outbox import VirtualOutbox
@@ -53,13 +55,6 @@ class VirtualEndpoint(SipEndpoint):
         return len(self._tcp._opening)
 
 
-class NoInbound:
-    """No far end calls or registers here."""
-
-    def take(self, event: SipEvent) -> None:
-        """Leave it."""
-
-
 class NodeProcess:
     """A process: `start()` it in its loop; `kill()` it at any instant."""
 
@@ -75,6 +70,7 @@ class NodeProcess:
         calls_max: int,
         busy: float,
         receiver: Receiver | None,
+        desk: InboundDesk,
     ) -> None:
         agenda = network.agenda
         self.network = network
@@ -91,10 +87,13 @@ class NodeProcess:
             SeededRandom(seed),
         )
         self.endpoint = VirtualEndpoint(self.core, clock=clock, network=network)
+        invites = InboundInvites(self.core, None, OneTrunk(), clock)  # type: ignore[arg-type]
+        invites.calls = desk  # type: ignore[assignment]
+        invites.flush = self.endpoint.flush
         self.engine = EmbeddedEngine(
             endpoint=self.endpoint,
             media=CallMediaFactory(relay, SilentLibrary()),
-            inbound=NoInbound(),
+            inbound=InboundRequests(self.core, None, invites, clock),  # type: ignore[arg-type]
             resolver=Resolver(),
             trace=SipTrace(),
             clock=clock,

@@ -56,6 +56,8 @@ def _foretell(record: CallRecord) -> Foretold:
     plan = record.plan
     if record.asked_to_end or record.asked_twice or plan.media is not MediaMode.PROCESS:
         raise _Unclear
+    if plan.caller is not None:
+        return _foretell_caller(record)
     failure = _failure(plan.first, Party.FIRST, record)
     if failure is not None:
         return failure
@@ -71,6 +73,36 @@ def _foretell(record: CallRecord) -> Foretold:
         return Outcome.CANCELED, Party.FIRST, _by(plan.first), 200
     failure = _failure(plan.second, Party.SECOND, record)
     return failure or _end_of_talk(record, first, second, settled)
+
+
+def _foretell_caller(record: CallRecord) -> Foretold:
+    """The same of a call that came in; seconds count from the INVITE."""
+    plan = record.plan
+    caller = _only(plan.first, Party.FIRST, record).script
+    if caller.offers_late or caller.forgets_ack or caller.body not in ("ours", "alaw"):
+        raise _Unclear
+    settled, talk = 0.0, None
+    if plan.second.steps:
+        script = _only(plan.second, Party.SECOND, record).script
+        settled = min(script.answers_after if script.status else NEVER, _rings_for(plan.second))
+        talk = script.hangs_up_after
+    if caller.gives_up_after < settled + MARGIN_S:
+        if caller.gives_up_after > settled - MARGIN_S:
+            raise _Unclear
+        return Outcome.CANCELED, Party.FIRST, _by(plan.first), 0
+    failure = _failure(plan.second, Party.SECOND, record)
+    if failure is not None:
+        return failure
+    ends = sorted(
+        [
+            (NEVER if caller.hangs_up_after is None else caller.hangs_up_after, Party.FIRST, _by(plan.first)),
+            (NEVER if talk is None else talk, Party.SECOND, _by(plan.second)),
+            (plan.max_duration_s, Party.NONE, By.POLICY),
+        ]
+    )
+    if ends[1][0] - ends[0][0] < MARGIN_S or ends[0][0] < MARGIN_S:
+        raise _Unclear
+    return Outcome.CONNECTED, ends[0][1], ends[0][2], 0
 
 
 def _failure(party: PartyPlan, which: Party, record: CallRecord) -> Foretold | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from offhook.app.planning import InboundRequest
 from offhook.calls.model import (
     CallPlan,
     EndpointKind,
@@ -60,6 +61,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     clock_jumps: int = 0
     webhooks: bool = False
     """A receiver is told of every call."""
+    callers: float = 0.15
+    """Share of calls that come in over SIP."""
 
     @property
     def is_calm(self) -> bool:
@@ -130,6 +133,26 @@ class Casting:
             fields["name"] = f"host{dice.getrandbits(32):08x}.example.net"
         return Script(**fields)  # type: ignore[arg-type]
 
+    def caller_script(self) -> Script:
+        """Return what the next one that rings us does."""
+        dice, scenario = self.dice, self.scenario
+        fields: dict[str, object] = {
+            "gives_up_after": dice.choice(
+                (dice.uniform(0, 1), dice.uniform(0, 20), dice.uniform(0, 90), 150)
+            ),
+            "tcp": dice.random() < scenario.tcp,
+            "offers_late": dice.random() < 0.1,
+            "forgets_ack": dice.random() < 0.03,
+        }
+        talk = self._talk()
+        fields |= {
+            name: talk[name] for name in ("body", "hangs_up_after", "reinvites_after", "refuses_reinvites")
+        }
+        if dice.random() < scenario.strange / 2:
+            start = dice.uniform(0, 10)
+            fields["away"] = ((start, dice.choice((FOREVER, start + dice.uniform(1, 10)))),)
+        return Script(**fields)  # type: ignore[arg-type]
+
     def _talk(self) -> dict[str, object]:
         dice = self.dice
         return {
@@ -181,6 +204,38 @@ class Casting:
             second=PartyPlan(side=Side.CONTACT, number="+15551234567", steps=self._second(cast)),
             media=MediaMode.BYPASS if bypass else MediaMode.PROCESS,
             ignore_early_media=dice.random() < 0.7,
+            max_duration_s=dice.choice((5.0, 30.0, 120.0)),
+        )
+
+    def inbound_plan(self, call_id: str, cast: "Cast", request: InboundRequest) -> CallPlan:
+        """Return the plan of a call that came in; its caller is on the cast already."""
+        dice = self.dice
+        caller = EndpointPlan(
+            leg_id=call_id,
+            kind=EndpointKind.GATEWAY,
+            request_uri=request.contact,
+            to_uri="sip:1001@acme.example.com",
+            from_uri="sip:+15551234567@acme.example.com",
+            caller_id_number="+15551234567",
+            callee_id_number="1001",
+            received=request.received,
+        )
+        waits = RingStep(endpoints=(caller,), timeout_s=0.0)
+        return CallPlan(
+            call_id=call_id,
+            account_id="a" * 32,
+            kind="inbound",
+            authorizing_id="c" * 32,
+            authorizing_type="resource",
+            interaction_id="63876500000-1a2b3c4d",
+            first=PartyPlan(side=Side.CONTACT, number="+15551234567", steps=(waits,)),
+            second=PartyPlan(
+                side=Side.EXTENSION,
+                number="1001",
+                steps=self._second(cast),
+                unreachable_cause="USER_NOT_REGISTERED",
+            ),
+            ignore_early_media=dice.random() < 0.5,
             max_duration_s=dice.choice((5.0, 30.0, 120.0)),
         )
 

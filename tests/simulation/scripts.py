@@ -40,6 +40,12 @@ class Script(msgspec.Struct, kw_only=True):
     """Reached over TCP."""
     name: str = ""
     """Host name in place of the address."""
+    gives_up_after: float = 0.0
+    """Of one that rings us: CANCEL so long after its INVITE."""
+    offers_late: bool = False
+    """Of one that rings us: its INVITE has no session."""
+    forgets_ack: bool = False
+    """Of one that rings us: its 200 is never acknowledged."""
 
     @property
     def is_lost(self) -> bool:

@@ -12,6 +12,7 @@ import structlog
 from offhook.calls.model import Ending
 
 from .api_desk import ApiDesk
+from .callers import CallerEnd, InboundDesk
 from .clients import Clients
 from .far_ends import FarEnd
 from .judge import CallRecord, excuse, judge, orphans
@@ -64,6 +65,7 @@ class World:
         self.receiver = Receiver(self._dice("receiver")) if self.scenario.webhooks else None
         casting = Casting(self.scenario, self._dice("casting"))
         desk = ApiDesk(casting, self._dice("desk"), str(seed))
+        self._inbound_desk = InboundDesk(self, casting, self._dice("inbound"))
         self._clients = Clients(self, self._dice("requests"), casting, desk)
         self._node_dice = self._dice("node")
         self._ports = count(20_000, 2)
@@ -141,6 +143,7 @@ class World:
             calls_max=self.scenario.calls_max,
             busy=self.scenario.busy,
             receiver=self.receiver,
+            desk=self._inbound_desk,
         )
         node.loop.look_up = self._look_up
         node.loop.connect = self.network.connect_from_node
@@ -214,6 +217,12 @@ class World:
         if script.name:
             self._hosts[script.name] = far_end.address[0]
         return far_end
+
+    def make_caller(self, script: Script) -> CallerEnd:
+        """Return somebody who will ring the node, at a new address."""
+        self._far_ends += 1
+        address = address_of(self._far_ends)
+        return CallerEnd(address, script, network=self.network, random=self._far_end_random)
 
     def _look_up(self, host: str) -> tuple[float, str]:
         dice = self._node_dice
