@@ -1,12 +1,13 @@
 """Overload control by measurement: how late the event loop runs decides how many new calls it is given.
 
-What counts is the smallest lateness within a second: one long turn is no overload (a page of a long list,
-another program on the machine), a queue that never empties is (the idea of CoDel, RFC 8289). Then new calls
-are halved until the queue is gone, and grow again step by step; calls that stand are never touched.
+One long turn is no overload (a page of a long list, another program on the machine); a loop that has not
+been in time for half a second, and for two turns, has a queue that does not empty by itself. Then only a
+few calls are taken until it is in time again; from there on their rate doubles every second up to half of
+what was too much, and grows slowly above that, as TCP finds its rate (RFC 5681). Calls that stand are never
+touched.
 """
 
 import asyncio
-from collections import deque
 from math import inf
 from typing import Final
 
@@ -14,18 +15,18 @@ from .errors import Overloaded
 
 TICK_S: Final = 0.1
 """How often the lateness is taken: ten timers a second cost nothing."""
-WINDOW_S: Final = 1.0
-"""A queue that stands so long does not empty by itself."""
-SAMPLES_MIN: Final = 2
-"""However long they take: a single one is a long turn, or a machine that slept."""
 LATE_S: Final = 0.1
-"""A standing delay beyond this is overload: SIP begins to repeat itself after 0.5 s, and people notice."""
+"""Later than this is not in time: SIP begins to repeat itself after 0.5 s, and people notice."""
+STANDS_S: Final = 0.5
+TURNS: Final = 2
+"""A loop that was late for so long, and so often in a row, is overloaded."""
 RATE_MIN: Final = 20.0
 """Calls per second that are always taken, 2 % of a core: a slow machine is no reason to refuse a few."""
+JUDGED_EVERY_S: Final = 1.0
 CUT: Final = 0.5
-"""Of the calls per second that were taken: what they cost comes partly later, when they are answered."""
-GROWTH: Final = 1.05
-"""Per second, while calls are refused and the loop is in time: tenfold in 47 s."""
+"""Of the rate that was too much: so far it grows quickly again."""
+QUICK, SLOW = 2.0, 1.05
+"""Growth per second below that, and above."""
 CALM_S: Final = 10.0
 """Without a refusal for so long there is no limit any more."""
 BURST_S: Final = 0.25
@@ -40,13 +41,16 @@ class Overload:
     """Measures, and admits new calls. Pure: times are monotonic seconds, given by the caller."""
 
     def __init__(self) -> None:
-        self._late: deque[tuple[float, float]] = deque()
-        self._rate = inf
+        self._in_time_at = 0.0
+        self._late_turns = 0
+        self._rate = self._threshold = inf
         self._tokens = 0.0
         self._refilled_at = 0.0
         self._judged_at = 0.0
         self._taken = 0
         self._refused_at = -inf
+        self.standing_s = 0.0
+        """The smallest lateness since the loop was in time; 0 if it is."""
         self.refused = 0
         """Calls refused since the start."""
 
@@ -55,30 +59,35 @@ class Overload:
         """Calls per second that are admitted now; infinite if there is no need to refuse any."""
         return self._rate
 
-    @property
-    def standing_s(self) -> float:
-        """Delay that stood for the last second; 0 if it cannot be told."""
-        if len(self._late) < SAMPLES_MIN:
-            return 0.0
-        return min(late for _, late in self._late)
-
     def note(self, late_s: float, now: float) -> None:
         """Take how late the loop is now; call it every TICK_S."""
-        self._late.append((now, late_s))
-        while len(self._late) > SAMPLES_MIN and self._late[0][0] < now - WINDOW_S:
-            self._late.popleft()
-        if now - self._judged_at >= WINDOW_S:
-            self._judge(now)
+        if late_s <= LATE_S:
+            self._in_time_at, self._late_turns, self.standing_s = now, 0, 0.0
+        else:
+            self._late_turns += 1
+            self.standing_s = min(self.standing_s or inf, late_s)
+        if self._late_turns >= TURNS and now - self._in_time_at >= STANDS_S:
+            self._cut(now)
+        elif now - self._judged_at >= JUDGED_EVERY_S:
+            self._grow(now)
 
-    def _judge(self, now: float) -> None:
-        """Set the rate for the next second by what the last one was like."""
-        taken_per_s = self._taken / (now - self._judged_at)
+    def _cut(self, now: float) -> None:
+        """Take few calls from now on; remember what was too much."""
+        if self._rate > RATE_MIN:
+            taken_per_s = self._taken / max(now - self._judged_at, TICK_S)
+            self._threshold = max(RATE_MIN, CUT * min(self._rate, taken_per_s))
+        self._rate = RATE_MIN
+        self._refused_at = self._judged_at = now
+        self._taken = 0
+
+    def _grow(self, now: float) -> None:
         self._judged_at, self._taken = now, 0
-        if self.standing_s > LATE_S:
-            self._rate = max(RATE_MIN, CUT * min(self._rate, taken_per_s))
-            self._refused_at = now
-        elif self._rate < inf:
-            self._rate = inf if now - self._refused_at > CALM_S else self._rate * GROWTH
+        if now - self._refused_at > CALM_S:
+            self._rate = inf
+        elif self._rate < self._threshold:
+            self._rate = min(self._threshold, self._rate * QUICK)
+        else:
+            self._rate *= SLOW
 
     def has_room(self, now: float) -> bool:
         """Tell whether a call would be admitted; for refusing early, before much was spent on it."""
