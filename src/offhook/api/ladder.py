@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from offhook.app.ports import CallView
-from offhook.calls.model import CallPlan, Party
+from offhook.calls.model import Party
 from offhook.directory.model import Json
 
 ARROW: Final = 28
@@ -22,7 +22,7 @@ def draw_ladder(view: CallView, steps: Sequence[Json]) -> str:
 
     steps are those of CallService.timeline. Legs that rang beside others are numbered: `INVITE (2)`.
     """
-    legs = _legs(view.plan)
+    legs = _legs(view)
     start = datetime.fromisoformat(steps[0]["at"]) if steps else None
     lines = [_heading(view), ""]
     for step in steps:
@@ -36,10 +36,12 @@ Place = tuple[Party, int]
 """Of a leg: whose it is, and its number among the legs of that party (0 if it is the only one)."""
 
 
-def _legs(plan: CallPlan) -> dict[str, Place]:
+def _legs(view: CallView) -> dict[str, Place]:
+    """Return where each leg is drawn; one that a transfer brought stands at the side of whom it replaces."""
     places: dict[str, Place] = {}
-    for party, steps in ((Party.FIRST, plan.first.steps), (Party.SECOND, plan.second.steps)):
-        ids = [endpoint.leg_id for step in steps for endpoint in step.endpoints]
+    for party, plan in ((Party.FIRST, view.plan.first), (Party.SECOND, view.plan.second)):
+        ids = [endpoint.leg_id for endpoint in plan.endpoints]
+        ids += [leg.leg_id for leg in view.legs if leg.number and leg.party is party]
         for number, leg_id in enumerate(ids, 1):
             places[leg_id] = (party, number if len(ids) > 1 else 0)
     return places
@@ -65,6 +67,13 @@ def _step(step: Json, legs: dict[str, Place]) -> Iterator[str]:
         yield f"{'':4}* {_WORDS[what]}"
     elif what == "leg_ended":
         yield f"{'':4}* leg{_numbered(step, legs)} over: {step['hangup_cause']}{_code(step)}"
+    elif what == "transfer_begun":
+        leaving = _numbered({"leg_id": step["leaving_leg_id"]}, legs)
+        yield f"{'':4}* transfer ({step['handover']}) in place{leaving}: {step['route'] or step['number']}"
+    elif what == "transfer_failed":
+        yield f"{'':4}* transfer failed: {step['hangup_cause']}{_code(step)}"
+    elif what == "linked":
+        yield f"{'':4}* joined to leg {step['other_leg_id']} of {step['other_call_id']}"
     elif what == "ended":
         yield f"{'':4}* ended: {step['outcome']}, by {step['by']}, {step['hangup_cause']}"
 

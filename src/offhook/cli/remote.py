@@ -34,6 +34,11 @@ _STEPS: Final = {
     "bridged": "both are joined",
     "leg_held": "holds, or comes back",
     "leg_ended": "is over",
+    "transfer_begun": "a party is being replaced",
+    "transfer_failed": "nobody came in its place",
+    "linked": "put through to another call",
+    "media_played": "hears something once",
+    "call_recorded": "recorded, or no more",
 }
 
 

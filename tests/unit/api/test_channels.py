@@ -180,6 +180,10 @@ def test_a_transfer_that_fails_ends_the_call_as_connected_with_the_cause(joined:
     begun = next(step for step in timeline if step["what"] == "transfer_begun")
     assert (begun["number"], begun["handover"], begun["by"]) == ("1003", "blind", "api")
     assert next(step for step in timeline if step["what"] == "transfer_failed")["sip_code"] == 486
+    ladder = joined.node.get(f"{joined.acme.base}/calls/{joined.call_id}/timeline?format=text").body.decode()
+    assert "* transfer (blind) in place of the second party (1): callflow 1003" in ladder
+    assert "* transfer failed: USER_BUSY (SIP 486)" in ladder
+    assert "* leg of the second party (2) over: USER_BUSY (SIP 486)" in ladder
 
 
 def test_a_transfer_to_nobody_ends_the_call_with_the_reason(joined: Joined) -> None:
