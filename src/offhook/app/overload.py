@@ -25,7 +25,7 @@ RATE_MIN: Final = 20.0
 JUDGED_EVERY_S: Final = 1.0
 CUT: Final = 0.5
 """Of the rate that was too much: so far it grows quickly again."""
-QUICK, SLOW = 2.0, 1.05
+QUICK, SLOW = 2.0, 1.15
 """Growth per second below that, and above."""
 CALM_S: Final = 10.0
 """Without a refusal for so long there is no limit any more."""

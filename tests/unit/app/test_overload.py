@@ -89,7 +89,7 @@ def test_the_rate_comes_back_quickly_to_half_of_what_was_too_much_and_slowly_abo
     half = node.overload.rate
     assert half == pytest.approx(500, rel=0.3)
     node.run(3, late_s=0.0, per_second=1_000)
-    assert half < node.overload.rate < 1.3 * half
+    assert half < node.overload.rate < 1.6 * half
 
 
 def test_it_settles_near_what_the_node_bears() -> None:
