@@ -108,6 +108,8 @@ class CoreState:
         """Forget a dialog that nobody was told of."""
         dialog.state = DialogState.ENDED
         self.dialogs.pop(dialog.key, None)
+        if dialog.session_timer is not None:
+            dialog.session_timer.stop()
 
     def end_dialog(
         self,
@@ -127,8 +129,6 @@ class CoreState:
             dialog.reinvite.give_up(481, "", now)
         if dialog.unacknowledged is not None:
             dialog.unacknowledged.stop()
-        if dialog.session_timer is not None:
-            dialog.session_timer.stop()
         if dialog.is_reported:
             self.events.append(DialogEnded(dialog, by_peer, request, reason))
         if dialog.on_surplus_over is not None:

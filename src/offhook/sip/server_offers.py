@@ -127,5 +127,13 @@ class ServerOffers:
 
 
 def takes_sessions(request: Request) -> bool:
-    """Tell whether a 2xx to it starts the session timer anew."""
+    """Tell whether it may speak of the session timer."""
     return request.method in ("INVITE", "UPDATE")
+
+
+def sets_timer(transaction: ServerTransaction) -> bool:
+    """Tell whether our 2xx to it starts the session timer anew; an UPDATE in an early dialog does not."""
+    dialog, method = transaction.dialog, transaction.request.method
+    return method == "INVITE" or (
+        method == "UPDATE" and dialog is not None and dialog.state is DialogState.CONFIRMED
+    )

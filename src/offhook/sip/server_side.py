@@ -16,7 +16,7 @@ from .flows import Flow
 from .gate import Gate, OpenGate
 from .message import Request, Response, response_to, serialize
 from .received_invites import ReceivedInvite
-from .server_offers import ServerOffers, takes_sessions
+from .server_offers import ServerOffers, sets_timer, takes_sessions
 from .session_headers import is_too_short
 from .session_timer import follow_request
 from .success_repeater import SuccessRepeater
@@ -289,7 +289,7 @@ class ServerSide:
         if transaction.is_answered:
             return
         dialog, status = transaction.dialog, response.status
-        if self._core.session_lines and 200 <= status < 300 and takes_sessions(transaction.request):
+        if self._core.session_lines and 200 <= status < 300 and sets_timer(transaction):
             assert dialog is not None  # INVITE has made one, UPDATE is in one
             for name, value in follow_request(self._client, dialog, transaction.request, now):
                 response.headers.add(name, value)
