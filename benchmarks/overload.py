@@ -81,14 +81,28 @@ async def measure(seconds: float, per_second: float | None) -> list[Row]:
                 bearable = per_second or await _bearable(system, callers)
                 calm = await callers.offer(5.0, bearable / 2)
                 quiet_kib = usage(system.processes).kib
-                rush = await callers.offer(seconds, bearable * TIMES)
+                rush, late_s = await _rush(system, callers, seconds, bearable * TIMES)
                 rush_kib = usage(system.processes).kib
                 back_s = await _until_calm(callers, bearable / 2)
                 await all_ended(system)
                 right = await system.metric('offhook_calls_ended_total{outcome="connected"} ')
-            return _rows(
-                bearable, calm, rush, (rush_kib - quiet_kib) / 1024, back_s, right, callers, far_ends
-            )
+            grown_mib = (rush_kib - quiet_kib) / 1024
+            return [
+                *_rows(bearable, calm, rush, grown_mib, back_s, right, callers, far_ends),
+                Row("standing delay of the event loop in the rush, median", 1000 * median(late_s), "ms"),
+            ]
+
+
+async def _rush(
+    system: Offhook, callers: Callers, seconds: float, per_second: float
+) -> tuple[list[Answer], list[float]]:
+    """Offer too much; return the answers, and how late the server's loop was, once in a second."""
+    late_s = []
+    offering = asyncio.create_task(callers.offer(seconds, per_second))
+    while not offering.done():
+        late_s.append(await system.metric("offhook_loop_late_seconds "))
+        await asyncio.sleep(1.0)
+    return await offering, late_s
 
 
 async def _bearable(system: Offhook, callers: Callers) -> float:
@@ -128,7 +142,8 @@ def _rows(
     refused = [answer.took_ms for answer in rush if not answer.call_id]
     taken = [answer.took_ms for answer in rush if answer.call_id]
     over = sum(acknowledged > 0 and is_over for _, _, _, acknowledged, is_over in seen["second"])
-    seconds = rush[-1].at - rush[0].at
+    began = [answer.at for answer in rush]
+    seconds = max(began) - min(began)
     warm = 40
     return [
         Row(f"bearable: taken from {MEASURED_CALLERS} patient callers", bearable, "calls/s"),
