@@ -235,7 +235,10 @@ def _field(text: str, pattern: str) -> str:
 
 
 @pytest.mark.needs("baresip")
-def test_baresip_transfers_blind(server: Server, account: Account, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dials", [False, True])
+def test_baresip_transfers_blind(server: Server, account: Account, tmp_path: Path, dials: bool) -> None:
+    """A call that was made for it, and one that it has dialled itself."""
+
     def phone(number: str, tone_hz: float) -> Baresip:
         folder = tmp_path / number
         folder.mkdir()
@@ -248,14 +251,24 @@ def test_baresip_transfers_blind(server: Server, account: Account, tmp_path: Pat
 
     with phone("1001", 440) as first, phone("1002", 1000) as second, phone("1003", 1600) as third:
         account.wait_registered("phone1001", "phone1002", "phone1003")
-        call_id = account.connect(account.create_button("1001"), "1002")
-        first.wait_until_heard(1000, timeout_s=10)
-        second.wait_until_heard(440, timeout_s=10)
-        first.command(f"transfer sip:1003@{account.realm}")
-        second.wait_until_heard(1600, timeout_s=15)
-        third.wait_until_heard(1000, timeout_s=15)
-        wait_for(lambda: not first.has_call(), timeout_s=10, what="the referrer to be idle")
+        if dials:
+            first.dial("1002")
+            call_id = wait_for(lambda: _origin_of_a_channel(account), timeout_s=20, what="the dialled call")
+        else:
+            call_id = account.connect(account.create_button("1001"), "1002")
+        first.wait_until_heard(1000, timeout_s=40)
+        second.wait_until_heard(440, timeout_s=40)
+        first.command("transfer", f"sip:1003@{account.realm}")
+        second.wait_until_heard(1600, timeout_s=40)
+        third.wait_until_heard(1000, timeout_s=40)
+        wait_for(lambda: not first.has_call(), timeout_s=40, what="the referrer to be idle")
         third.hang_up()
         call = account.wait_for_outcome(call_id)
         assert (call["outcome"], call["by"]) == ("connected", "extension")
-        wait_for(lambda: not second.has_call(), timeout_s=5, what="idle phones")
+        assert len(call["legs"]) == 3
+        wait_for(lambda: not second.has_call(), timeout_s=20, what="idle phones")
+
+
+def _origin_of_a_channel(account: Account) -> str | None:
+    channels = account.get("channels")
+    return str(channels[0]["custom_channel_vars"]["call_id"]) if channels else None

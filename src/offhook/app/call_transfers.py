@@ -39,6 +39,9 @@ _log = structlog.get_logger("offhook.calls")
 REFERRALS_MAX: Final = 256
 """Being planned at a time: each takes a millisecond or two. More is no office's doing."""
 
+REFERRAL_BOUND_S: Final = 10.0
+"""To plan one; a phone gives its REFER up after 32 s (timer F)."""
+
 ACCEPTED: Final = 202
 OVERLOADED: Final = 503
 DECLINED: Final = 603
@@ -210,7 +213,10 @@ class CallTransfers:
 
     async def _refer(self, view: CallView, event: LegReferred) -> None:
         try:
-            await self._carry_out(view, event)
+            async with asyncio.timeout(REFERRAL_BOUND_S):
+                await self._carry_out(view, event)
+        except TimeoutError:
+            self._calls.answer_referral(event.leg_id, OVERLOADED)
         except AppError as refusal:
             _log.info(
                 "referral refused",
