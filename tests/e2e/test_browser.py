@@ -93,3 +93,36 @@ def test_page_that_is_closed_is_no_longer_registered(page: JsSipPhone, account: 
     wait_for(lambda: account.registered() == [], timeout_s=PATIENCE_S, what="browser1 to be gone")
     call = account.wait_for_outcome(account.connect(account.create_button("1001"), "1002"))
     assert (call["outcome"], call["hangup_cause"]) == ("unreachable", "USER_NOT_REGISTERED")
+
+
+def test_browser_calls_in(page: JsSipPhone, desk: Baresip, account: Account) -> None:
+    page.call("1002")
+    page.wait_for_state("confirmed")
+    page.wait_until_hears(DESK_HZ)
+    desk.wait_until_heard(MICROPHONE_HZ, timeout_s=PATIENCE_S)
+    desk.hang_up()
+    page.wait_for_state("ended")
+
+
+def test_browser_holds_and_takes_back(page: JsSipPhone, desk: Baresip, account: Account) -> None:
+    call_id = account.connect(account.create_button("1002"), "1001")
+    page.wait_for_state("confirmed")
+    page.wait_until_hears(DESK_HZ)
+    assert page.evaluate("new Promise(done => phone.session.hold({}, () => done(true)) || done(false))")
+    wait_for(lambda: not page.hears(DESK_HZ), timeout_s=PATIENCE_S, what="silence in the browser")
+    assert page.evaluate("new Promise(done => phone.session.unhold({}, () => done(true)) || done(false))")
+    page.wait_until_hears(DESK_HZ)
+    account.hang_up(call_id)
+    assert account.wait_for_outcome(call_id)["outcome"] == "connected"
+
+
+@pytest.mark.parametrize("numbers", [("1001", "1002"), ("1002", "1001")])
+def test_bypass_falls_back_to_the_relay(
+    numbers: tuple[str, str], page: JsSipPhone, desk: Baresip, account: Account
+) -> None:
+    """A desk phone cannot take a browser's media as it is, nor the reverse."""
+    call_id = account.connect(account.create_button(numbers[0], bypass_media=True), numbers[1])
+    page.wait_until_hears(DESK_HZ)
+    desk.wait_until_heard(MICROPHONE_HZ, timeout_s=PATIENCE_S)
+    account.hang_up(call_id)
+    assert account.wait_for_outcome(call_id)["outcome"] == "connected"

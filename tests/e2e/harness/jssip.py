@@ -55,9 +55,9 @@ window.startPhone = options => {
     phone.session = session;
     for (const name of ['progress', 'accepted', 'confirmed', 'ended', 'failed'])
       session.on(name, event => phone.states.push(name + (event && event.cause ? ':' + event.cause : '')));
-    session.on('peerconnection', ({peerconnection}) => {
-      peerconnection.addEventListener('track', event => listen(event.track));
-    });
+    const hear = connection => connection.addEventListener('track', event => listen(event.track));
+    if (session.connection) hear(session.connection);  // of a call of ours it is there already
+    else session.on('peerconnection', ({peerconnection}) => hear(peerconnection));
     if (session.direction === 'incoming') session.answer(callOptions);
   });
   ua.start();

@@ -286,6 +286,11 @@ class CallMedia:
 
     # --- from party to party ------------------------------------------------------------------------
 
+    def needs_relay(self, side: RelaySide, body: bytes) -> bool:
+        """Tell whether a side cannot take the other's media as it is: only one of them is a browser's."""
+        is_dtls = self._read(body, audio_target).dtls is not None
+        return self.has_relay and is_dtls != (side in self._secured)
+
     def foreign(self, side: RelaySide, body: bytes) -> bytes:
         """Return the other party's SDP for this side: its media, under the origin of our session."""
         description = SessionDescription.parse(body)

@@ -18,6 +18,7 @@ from offhook.calls.events import LegAnswered, LegEnded, LegEvent
 from offhook.kernel import Clock
 from offhook.sip.commands import HeaderLines
 from offhook.sip.events import AckReceived, Cancelled
+from offhook.sip.flows import WEBSOCKETS
 from offhook.sip.message import serialize
 from offhook.sip.received_invites import ReceivedInvite
 from offhook.sip.transactions import ServerTransaction
@@ -174,7 +175,8 @@ class Callers:
             if caller.offer:
                 caller.body = await leg.media.answer_caller(leg.side, caller.offer)
             else:
-                leg.offer = await leg.media.offer(leg.side, ())
+                secure = caller.transaction.source.transport in WEBSOCKETS
+                leg.offer = await leg.media.offer(leg.side, (), secure=secure)
                 caller.body = leg.offer.to_bytes()
         except MediaIncompatible as error:
             _log.info("no media in common with a caller", leg_id=leg.leg_id, reason=str(error))

@@ -340,8 +340,8 @@ class EmbeddedEngine:
             leg.flows = await self._flows_to(endpoint)
             leg.has_ways = len(leg.flows) > 1
             leg.media.face(leg.side, self._core.own_address(leg.flows[0])[0])
-            if leg.makes_offer:
-                secure = leg.flows[0].transport in WEBSOCKETS
+            secure = leg.flows[0].transport in WEBSOCKETS
+            if leg.makes_offer or (secure and leg.media.has_relay):  # JsSIP does not answer without an offer
                 leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
         except (Unresolvable, RemoteMalformed) as error:
             _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))

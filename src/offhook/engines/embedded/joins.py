@@ -81,6 +81,8 @@ class Joins:
             first.when_confirmed = partial(self.join, first, second)
             return None
         assert first.dialog is not None
+        if first.media.needs_relay(first.side, second.remote_offer):
+            return self._legs.run(self._join_by_relay(first, second), f"join {first.leg_id}")
         offer = first.media.foreign(first.side, second.remote_offer)
         try:
             invite = self._core.reinvite(first.dialog, offer, self._clock.monotonic())
