@@ -2,12 +2,19 @@
 
 import json
 import sys
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from offhook.client import ApiRefused, ApiUnreachable
 from offhook.conformance import Row, run_kit
+
+SEEN_OK: Final = 24
+"""Characters that are shown of an answer as expected: the status, and how it begins."""
+
+LOG_WIDTH: Final = 160
+"""Columns of the table in a file: most rows take one line."""
 
 
 def run_conform(target: str, api_key: str, *, as_json: bool) -> int:
@@ -40,8 +47,13 @@ def _object(row: Row) -> dict[str, object]:
 
 
 def _print_table(rows: list[Row]) -> None:
+    """Print a line for each row; what was seen stands in full only where it is not what was expected."""
     table = Table("", "feature", "expected", "seen", box=None, pad_edge=False)
     for row in rows:
         mark = "[green]ok[/green]" if row.ok else "[bold red]RED[/bold red]"
-        table.add_row(mark, *(cell.replace("[", r"\[") for cell in (row.feature, row.expected, row.seen)))
-    Console(highlight=False).print(table)
+        seen = f"{row.seen[:SEEN_OK]}…" if row.ok and len(row.seen) > SEEN_OK else row.seen
+        table.add_row(mark, *(cell.replace("[", r"\[") for cell in (row.feature, row.expected, seen)))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=LOG_WIDTH)
+    console.print(table)

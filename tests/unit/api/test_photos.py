@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from .node import ApiNode, TestAccount, md5_credentials
+from .test_media import SHORT
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 40
 JPEG = b"\xff\xd8\xff\xe0" + b"\x01" * 40
@@ -61,6 +62,17 @@ def test_a_picture_goes_with_its_user(node: ApiNode, acme: TestAccount, jane: st
     assert len(list((tmp_path / "photos").iterdir())) == 1
     assert node.delete(f"{acme.base}/users/{jane}").status == 200
     assert list((tmp_path / "photos").iterdir()) == []
+
+
+def test_pictures_and_sounds_go_with_their_account(
+    node: ApiNode, acme: TestAccount, jane: str, tmp_path: Path
+) -> None:
+    node.post(path_of(acme, jane), body=PNG, headers={"content-type": "image/png"})
+    media = acme.created("media", {"name": "Hold"})
+    sent = node.post(f"{acme.base}/media/{media}/raw", body=SHORT, headers={"content-type": "audio/wav"})
+    assert sent.status == 200
+    assert node.delete(acme.base).status == 200
+    assert [*(tmp_path / "photos").iterdir(), *(tmp_path / "media").iterdir()] == []
 
 
 def test_nothing_and_too_much_are_refused(node: ApiNode, acme: TestAccount, jane: str) -> None:

@@ -48,9 +48,15 @@ class AccountEndpoints(Collection):
         return document_reply(request.target, await self.shown(request, request.target))
 
     async def delete(self, request: Request) -> Reply:
-        """DELETE of the account with all it owns."""
+        """DELETE of the account with all it owns, pictures and sounds too."""
         self.check_write(request, request.account_id)
+        documents = self.services.documents
+        users, media = [await documents.list(request.account_id, type=type) for type in ("user", "media")]
         gone = await self.services.accounts.delete(request.target, precondition=if_match(request))
+        for user in users:
+            await self.services.photos.remove(user.id)
+        for sound in media:
+            await self.services.media.forget(request.account_id, sound.id)
         return deleted_reply(gone)
 
     def check_write(self, request: Request, document_id: str) -> None:
