@@ -56,3 +56,37 @@ def test_a_broken_file_is_told(tmp_path: Path) -> None:
 
 def test_secrets_are_masked() -> None:
     assert masked(Settings(master_api_key="a" * 64))["master_api_key"] == "***"
+
+
+def test_addresses_of_both_families_may_be_listed() -> None:
+    settings = load_settings(
+        None,
+        {
+            "OFFHOOK_SIP_HOST": "0.0.0.0, ::",
+            "OFFHOOK_SIP_ADVERTISE": "203.0.113.5,2001:db8::5",
+            "OFFHOOK_SIP_LOCAL_NETWORKS": "192.168.0.0/16",
+            "OFFHOOK_DNS_SERVERS": "192.0.2.53,127.0.0.1:5353,[2001:db8::53]:54",
+        },
+    )
+    assert settings.sip_hosts == ("0.0.0.0", "::")
+    assert settings.sip_advertised == ("203.0.113.5", "2001:db8::5")
+    assert [str(network) for network in settings.sip_networks] == ["192.168.0.0/16"]
+    assert settings.dns_addresses == (("192.0.2.53", 53), ("127.0.0.1", 5353), ("2001:db8::53", 54))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SIP_HOST", ","),
+        ("SIP_ADVERTISE", "203.0.113.5,203.0.113.6"),
+        ("SIP_LOCAL_NETWORKS", "192.168.0.1/16"),
+        ("DNS_SERVERS", "dns.example.com"),
+        ("DNS_SERVERS", "192.0.2.53:0"),
+        ("SIP_TLS_CA", "absent.pem"),
+        ("SIP_TLS_CERT", "pyproject.toml"),
+        ("HTTP_TLS_CERT", "pyproject.toml"),
+    ],
+)
+def test_wrong_addresses_and_files_are_named(variable: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"OFFHOOK_{variable}: "):
+        load_settings(None, {f"OFFHOOK_{variable}": value})

@@ -22,6 +22,7 @@ from offhook.engines.embedded.relay import (
 )
 from offhook.engines.embedded.relay_control import REPLY_BOUND_S
 from offhook.engines.embedded.rtp_io import RtpIoRelay
+from offhook.sip.sdp_dtls import DtlsPeer
 
 from .parties import (
     ANNA_HZ,
@@ -458,3 +459,36 @@ async def _until(condition, seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def test_a_side_speaks_a_browsers_language_and_a_phones_again(tmp_path):
+    browser = DtlsPeer(":".join(["AB"] * 32), True, "Fr4g", "0123456789abcdefghijkl")
+
+    async def scenario():
+        with given_people(ANNA_HZ, BERT_HZ) as (anna, bert):
+            async with given_relay(tmp_path) as relay:
+                await anna.answer(relay, "call", FIRST)
+                await relay.open_leg("call", SECOND)
+                asked = [relay.secure_leg("call", SECOND) for _ in range(2)]
+                first, again = await asyncio.gather(*asked)
+                assert (first.ufrag, first.fingerprint) == (again.ufrag, again.fingerprint)
+                assert len(first.fingerprint.split(":")) == 32
+                relay.connect_leg("call", SECOND, LOOPBACK, 9, [PCMU], dtls=browser)
+                relay.connect_leg("call", SECOND, LOOPBACK, 9, [PCMU], dtls=browser)
+                await bert.answer(relay, "call", SECOND)
+                relay.join("call")
+                await listening(anna, bert)
+                assert anna.hears(BERT_HZ)
+                assert bert.hears(ANNA_HZ)
+                assert relay.reports == []
+
+    asyncio.run(scenario())
+
+
+def test_nobody_makes_an_unknown_session_speak_dtls(tmp_path):
+    async def scenario():
+        async with given_relay(tmp_path) as relay:
+            with pytest.raises(MediaRefused):
+                await relay.secure_leg("call", FIRST)
+
+    asyncio.run(scenario())
