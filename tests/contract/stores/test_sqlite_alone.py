@@ -339,3 +339,13 @@ async def test_cdrs_of_an_older_version_are_in_the_sums(path, monkeypatch):
     assert rows == [(lists_by_time.cdr_class(legs[0]), 0, 0), (lists_by_time.cdr_class(legs[1]), 9, 5)]
     assert rows[1][0] == "outbound did_us 1 connected trunk.example.com"
     new.close()
+
+
+async def test_a_write_that_could_wait_does_not_wait_for_company_that_does_not_come(path, monkeypatch):
+    monkeypatch.setattr("offhook.stores.sqlite.writer.LINGER_S", 60.0)
+    store = await SqliteStore.open(path)
+    try:
+        async with asyncio.timeout(30):
+            await store.journal.durable()
+    finally:
+        await store.close()
