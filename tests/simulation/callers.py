@@ -21,6 +21,8 @@ from .scenario import Cast, Casting
 if TYPE_CHECKING:
     from .world import World
 
+TIMER_B_S: Final = 32.0
+
 CARRIER: Final = Document(
     id="c" * 32, account_id="a" * 32, type="resource", data={}, created_at=0.0, modified_at=0.0
 )
@@ -74,8 +76,14 @@ class CallerEnd(FarEnd):
 
     @property
     def hung_up(self) -> bool:
-        """Tell whether it gave up or hung up; its core does that for it when a connection breaks."""
-        return self.gave_up or self.rang_twice or self.lost_connections > 0 or super().hung_up
+        """Tell whether it gave up or hung up; its core does that too: no connection, or no answer at all."""
+        left = self.gave_up or self.rang_twice or self.lost_connections > 0
+        return left or self._waited_in_vain() or super().hung_up
+
+    def _waited_in_vain(self) -> bool:
+        """Tell whether its INVITE may have come to the end of timer B, unheard."""
+        assert self.invited_at is not None
+        return self.answered_at is None and self.agenda.now >= self.invited_at + TIMER_B_S
 
     @property
     def is_held(self) -> bool:
