@@ -243,7 +243,16 @@ def _reason_for_failure(ending: Ending, far_ends: Sequence[FarEnd], record: Call
     if ending.hangup_cause == "RECOVERY_ON_TIMER_EXPIRE" and record.plan.caller is not None:
         silent = any(one.script.forgets_ack or one.script.away for one in far_ends)
         return "" if silent else "the caller acknowledged its answer"
+    if ending.hangup_cause == "RECOVERY_ON_TIMER_EXPIRE" and any(_changed_unheard(one) for one in far_ends):
+        return ""
     return "nobody failed"
+
+
+def _changed_unheard(far_end: FarEnd) -> bool:
+    """Tell whether our 200 to its re-INVITE may have gone astray: without an ACK we hang up (RFC 3261 14.2)."""
+    return far_end.script.reinvites_after is not None and bool(
+        far_end.lost_connections or far_end.script.away
+    )
 
 
 def _reason_for_no_join(ending: Ending, record: CallRecord) -> str:
