@@ -17,9 +17,11 @@ USER, PASSWORD = "browser1", "browser-secret"
 
 
 @contextmanager
-def websocket(server: Server, path: str = "/sip", *, protocol: str = "sip") -> Iterator[ClientConnection]:
+def websocket(
+    server: Server, path: str = "/sip", *, protocol: str = "sip", headers: dict[str, str] | None = None
+) -> Iterator[ClientConnection]:
     url = f"ws://{server.host}:{server.http_port}{path}"
-    with connect(url, subprotocols=[Subprotocol(protocol)]) as connection:
+    with connect(url, subprotocols=[Subprotocol(protocol)], additional_headers=headers) as connection:
         yield connection
 
 
@@ -88,3 +90,18 @@ def test_who_does_not_speak_sip_is_sent_away(protocol: str, server: Server) -> N
     with pytest.raises(InvalidStatus) as caught, websocket(server, protocol=protocol):
         pass
     assert caught.value.response.status_code == 400
+
+
+def test_proxy_in_front_says_who_the_browser_is_and_that_it_used_tls(
+    server: Server, account: Account
+) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    account.create_phone(USER, PASSWORD)
+    with websocket(server, headers=headers) as connection:
+        connection.send(register(account, 1))
+        authorization = answer_to(str(connection.recv(ANSWER_S)), USER, PASSWORD, account.realm)
+        connection.send(register(account, 2, authorization))
+        assert str(connection.recv(ANSWER_S)).startswith("SIP/2.0 200 ")
+        [registration] = account.get("registrations")
+        assert "203.0.113.9" in str(registration)
+        assert "wss" in str(registration)

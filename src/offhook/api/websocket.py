@@ -89,6 +89,14 @@ class Websockets:
             session.close()
             self._open.remove(session)
 
+    def peer_of(self, scope: Any) -> tuple[str, int, bool]:
+        """Return address and port of a client, and whether TLS is between; a trusted proxy says so."""
+        address, port = self._peer(scope)
+        peer = (scope.get("client") or ("",))[0]
+        protocol = next((value for name, value in scope["headers"] if name == b"x-forwarded-proto"), b"")
+        is_told = peer in self._services.settings.trusted_proxies and protocol in (b"https", b"wss")
+        return address, port, is_told or scope.get("scheme") == "wss"
+
     def _peer(self, scope: Any) -> tuple[str, int]:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         address = client_address(scope, headers, self._services.settings.trusted_proxies)

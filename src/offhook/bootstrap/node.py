@@ -242,6 +242,7 @@ class Node:
             metrics=metrics.registry,
         )
         websockets = Websockets(services)
+        endpoint.websockets.peer_of = websockets.peer_of
         server = HttpServer(
             create_app(services, websockets, sip=endpoint.websockets),
             settings.http_host,

@@ -27,7 +27,6 @@ IDLE_TIMEOUT_S: Final = 3_900.0
 """Without a message: longer than the longest registration. Uvicorn's pings find the dead earlier."""
 SEND_BOUND_S: Final = 30.0
 """For one frame to a browser that takes nothing."""
-Address = tuple[str, int]
 
 
 class _Connection:
@@ -80,8 +79,8 @@ class WsConnections:
         self._by_id: dict[str, _Connection] = {}
         self._count = 0
         self._is_stopping = False
-        self.peer_of: Callable[[Any], Address] = _client
-        """Tells from an ASGI scope who the peer is (behind a trusted proxy: who that says)."""
+        self.peer_of: Callable[[Any], tuple[str, int, bool]] = _client
+        """Tells from an ASGI scope who the peer is, and whether TLS is between (a trusted proxy says so)."""
 
     def __len__(self) -> int:
         """Return how many connections stand."""
@@ -137,10 +136,11 @@ class WsConnections:
 
     def _new_connection(self, scope: Any) -> _Connection:
         self._count += 1
-        transport = scope.get("scheme", "ws")
+        host, port, is_secure = self.peer_of(scope)
+        transport = "wss" if is_secure else "ws"
         server = scope.get("server") or ("", 0)
         local = (server[0], server[1] or 0)
-        return _Connection(Flow(transport, local, self.peer_of(scope), f"{transport}-{self._count}"))
+        return _Connection(Flow(transport, local, (host, port), f"{transport}-{self._count}"))
 
     async def _serve(self, connection: _Connection, receive: Any, send: Any) -> None:
         """Read and write until one side ends it."""
@@ -191,9 +191,9 @@ def _frame(data: bytes) -> dict[str, Any]:
         return {"type": "websocket.send", "bytes": data}
 
 
-def _client(scope: Any) -> Address:
+def _client(scope: Any) -> tuple[str, int, bool]:
     host, port = scope.get("client") or ("", 0)
-    return host, port
+    return host, port, scope.get("scheme") == "wss"
 
 
 async def _refuse(send: Any, status: int, reason: str) -> None:
