@@ -249,7 +249,7 @@ def _reason_for_failure(ending: Ending, far_ends: Sequence[FarEnd], record: Call
 
 
 def _changed_unheard(far_end: FarEnd) -> bool:
-    """Tell whether our 200 to its re-INVITE may have gone astray: without an ACK we hang up (RFC 3261 14.2)."""
+    """Tell whether our 200 to its re-INVITE may be lost: without an ACK we hang up (RFC 3261 14.2)."""
     return far_end.script.reinvites_after is not None and bool(
         far_end.lost_connections or far_end.script.away
     )
