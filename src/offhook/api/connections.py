@@ -19,25 +19,63 @@ LAST_WORDS_S: Final = 1.0
 TOO_BIG: Final = 1009
 
 
+FIRST_REQUEST_S: Final = 30.0
+"""Browsers open connections beforehand and use them within seconds."""
+
+WHOLE_REQUEST_S: Final = 120.0
+"""The largest upload over a slow line; who drips bytes holds a connection no longer."""
+
+
 class HttpConnection(HttpToolsProtocol):
     """An HTTP connection whose application may end it at once (`scope["extensions"]["offhook.abort"]`).
 
-    Requests that `refusal` has an answer for never reach the application.
+    Requests that `refusal` has an answer for never reach the application. A connection that brings no request
+    is cut, and so is one whose request never ends.
     """
 
     refusal: Callable[[bytes, bytes], bytes | None] = staticmethod(lambda method, url: None)
     """Asked with method and URL, once the headers are here."""
     is_refused = False
+    is_partial = False
+    """A request has begun that is not whole yet."""
+    deadline: asyncio.TimerHandle | None = None
 
     @classmethod
     def refusing(cls, refusal: Callable[[bytes, bytes], bytes | None]) -> type["HttpConnection"]:
         """Return connections that ask this."""
         return type(cls.__name__, (cls,), {"refusal": staticmethod(refusal)})
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.deadline = self.loop.call_later(FIRST_REQUEST_S, self._cut)
+
+    def data_received(self, data: bytes) -> None:
+        """Take some bytes; what they leave unfinished has a time to be finished in."""
+        super().data_received(data)
+        if self.is_partial and self.deadline is None:
+            self.deadline = self.loop.call_later(WHOLE_REQUEST_S, self._cut)
+        elif not self.is_partial and self.deadline is not None:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+
+    def _cut(self) -> None:
+        if self.transport.get_protocol() is self:  # else it has become a websocket
+            self.transport.abort()
+
     def on_message_begin(self) -> None:
         """Begin a request's scope."""
         super().on_message_begin()
-        self.is_refused = False
+        self.is_partial, self.is_refused = True, False
         self.scope["extensions"] = {"offhook.abort": self.transport.abort}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
@@ -59,6 +97,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Say that the request is whole; after a refusal wait for the next one."""
+        self.is_partial = False
         if self.is_refused:
             self.on_response_complete()
         else:

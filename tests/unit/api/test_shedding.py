@@ -1,6 +1,7 @@
 """Requests for calls are refused unread while there is no room; everything else passes."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from offhook.api import connections
 from offhook.api.server import HttpServer
 from offhook.api.shedding import Shedding, is_call
 from offhook.system import SystemClock, SystemRandom
@@ -127,5 +129,26 @@ def test_who_wants_no_further_request_is_closed() -> None:
             assert await door.request("GET", f"{BUTTON}/connect", headers="Connection: close\r\n") == 503
             async with asyncio.timeout(20):
                 assert await door.reader.read() == b""
+
+    asyncio.run(run())
+
+
+def test_who_says_nothing_or_drips_is_cut_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.3)
+    monkeypatch.setattr(connections, "WHOLE_REQUEST_S", 0.3)
+
+    async def run() -> None:
+        async with given_door([True]) as (door, _):
+            address = door.writer.get_extra_info("peername")
+            assert await door.request("GET", "/healthz") == 200
+            silent, dripping = [await asyncio.open_connection(*address) for _ in range(2)]
+            dripping[1].write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12")
+            async with asyncio.timeout(20):
+                for reader, writer in (silent, dripping):
+                    with contextlib.suppress(ConnectionResetError):
+                        while await reader.read(100):
+                            continue
+                    writer.close()
+            assert await door.request("GET", "/healthz") == 200
 
     asyncio.run(run())

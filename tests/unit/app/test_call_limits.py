@@ -2,7 +2,7 @@
 
 import pytest
 
-from offhook.app.call_limits import CallLimits
+from offhook.app.call_limits import WAITING_MAX, CallLimits
 from offhook.app.errors import Overloaded
 
 
@@ -28,3 +28,10 @@ def test_zero_means_no_limit() -> None:
     for standing in range(1000):
         limits.admit(standing, 0.0)
     assert standing == 999
+
+
+def test_calls_that_wait_for_the_disk_are_bounded() -> None:
+    limits = CallLimits(calls_max=0, calls_per_second=0)
+    limits.admit(WAITING_MAX, 0.0, waiting=WAITING_MAX - 1)
+    with pytest.raises(Overloaded):
+        limits.admit(WAITING_MAX, 0.0, waiting=WAITING_MAX)
