@@ -107,3 +107,13 @@ def test_any_spelling_of_call_id_is_found() -> None:
 def test_words_for_odd_messages() -> None:
     assert summary_of(b"SIP/2.0 200 OK\r\n\r\n") == "200 OK (?)"
     assert summary_of(b"\xff\xfe sip:x SIP/2.0\r\n\r\n") == "��"
+
+
+def test_a_caller_is_followed_by_the_call_id_of_its_own() -> None:
+    trace = SipTrace()
+    trace.follow("a", sip_call_id="chosen-by-the-phone")
+    assert trace.follows(message("chosen-by-the-phone"))
+    assert not trace.follows(message("another"))
+    trace.note(message("chosen-by-the-phone"), FLOW, 1.0, outgoing=False)
+    trace.remark("a", "plays us", 2.0)
+    assert [line.at for line in trace.lines("a")] == [1.0, 2.0]
