@@ -339,7 +339,9 @@ class ServerSide:
             remote_target=contact_of(request) or request.from_.uri,
             route_set=tuple([str(route) for route in request.record_route]),
             flow=transaction.source,
-            contact=self._core.contact(transaction.source),
+            contact=self._core.contact(
+                transaction.source, secure=transaction.request.uri.startswith("sips:")
+            ),
             is_caller=False,
         )
         dialog.allowed = request.headers.lines("Allow")
