@@ -152,6 +152,15 @@ class Call:
         """Who waits for that party, if anybody does yet."""
         return self.legs[self.transfer.staying_leg_id] if self.transfer is not None else self.first
 
+    def number_of(self, leg_id: str) -> str:
+        """Return the number of the transfer that a leg belongs to, empty if it is one of the plan's own."""
+        if self.transfer is not None:
+            return self.transfer.target.number
+        for transfer in self.transfers:
+            if any(endpoint.leg_id == leg_id for endpoint in transfer.target.endpoints):
+                return transfer.target.number
+        return ""
+
     def is_leaving(self, leg: Leg) -> bool:
         """Tell whether the call goes on without this leg: it is, or was, replaced."""
         change = self.transfer or self.link

@@ -24,7 +24,9 @@ def recover(call: Call, dialogs: Mapping[str, str], at: float) -> CallState:
     replaced = [(call.legs[transfer.leaving_leg_id].party, transfer.target) for transfer in call.transfers]
     for party, plan in ((Party.FIRST, call.plan.first), (Party.SECOND, call.plan.second), *replaced):
         for endpoint in plan.endpoints:
-            leg = call.legs.setdefault(endpoint.leg_id, Leg(endpoint=endpoint, party=party, side=plan.side))
+            unknown = Leg(endpoint=endpoint, party=party, side=plan.side)
+            unknown.number = "" if plan in (call.plan.first, call.plan.second) else plan.number
+            leg = call.legs.setdefault(endpoint.leg_id, unknown)
             _end_lost(call, leg, dialogs.get(leg.leg_id, ""))
     for leg in call.legs.values():  # where a leg was redirected to
         _end_lost(call, leg, dialogs.get(leg.leg_id, ""))

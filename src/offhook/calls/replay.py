@@ -93,7 +93,7 @@ def _note_dialed(call: Call, endpoints: dict[str, EndpointPlan], fact: LegDialed
     transfer = call.transfer
     leg = call.legs[fact.leg_id] = Leg(
         endpoint=endpoint,
-        number=transfer.target.number if transfer is not None else "",
+        number=call.number_of(fact.leg_id),
         party=Party(fact.party),
         side=Side(fact.side),
         state=LegState.DIALING,
