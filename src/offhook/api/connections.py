@@ -1,5 +1,6 @@
 """Uvicorn's connections, where ours must be firmer: a peer that takes nothing is cut, and costs no memory."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
