@@ -93,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """SIP port of the first further worker, the next ones follow; 0: ten above sip_port."""
     media: Literal["rtp-io", "rtpengine", "direct"] = "rtp-io"
     media_ports: str = "20000-29999"
-    """First and last UDP port of the relay."""
+    """First and last UDP port of the relay; a call takes four, so these are good for 2,500 calls."""
     websocket_port: Port = 0
     """KAZOO's 5555: websockets on a port of their own, any path; 0: only at `/websocket` on http_port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
