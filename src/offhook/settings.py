@@ -346,7 +346,7 @@ def _address_faults(settings: Settings) -> list[str]:
 
 
 def _server_address(text: str) -> tuple[str, int]:
-    """Return address and port of `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`. Raises ValueError."""
+    """Return host and port of `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`. Raises ValueError."""
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\]\[]+))(?::(\d{1,5}))?", text)
     host, port = (found[1] or found[2], int(found[3] or 53)) if found else (text, 53)
     if not 0 < port < 65536:
