@@ -69,8 +69,8 @@ class CallerEnd(FarEnd):
             self.settle()
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take a message; an answer may cross its CANCEL."""
-        if self.gave_up and data.startswith(b"SIP/2.0 200") and self._heard_by in data:
+        """Take a message; an answer may cross its CANCEL, also that of an INVITE that lost its connection."""
+        if data.startswith(b"SIP/2.0 200") and self._heard_by in data:
             self.answered_at = self.answered_at or self.agenda.now
         super().receive(data, flow)
 
