@@ -217,8 +217,11 @@ def _reason_for_end(ending: Ending, record: CallRecord) -> str:
         return "" if record.lost_relay else "nothing of ours failed"
     if record.was_stopped:
         return ""
-    # A 200 of ours to a re-INVITE that is never acknowledged ends the dialog (RFC 3261 14.2).
-    changed = any(one.script.reinvites_after is not None for one in _of_party(ending.party, record))
+    # A 200 of ours to a re-INVITE that is never acknowledged ends the dialog (RFC 3261 14.2), and so does
+    # silence to one of ours: without a relay a party's wish is passed on to the other.
+    passes_on = record.plan.media is MediaMode.BYPASS or not record.has_relay
+    asking = record.cast.all if passes_on else _of_party(ending.party, record)
+    changed = any(one.script.reinvites_after is not None for one in asking)
     return "" if changed else "the platform had no reason"
 
 
