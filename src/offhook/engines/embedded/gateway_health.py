@@ -47,7 +47,7 @@ class _Server:
 
 
 class GatewayHealth:
-    """Asks all gateways of all accounts. `load` once; then tell `observe` of every document that is written."""
+    """Asks all gateways of all accounts. `start` once; then tell `observe` of every document written."""
 
     def __init__(
         self,

@@ -45,6 +45,9 @@ we, and without an address the far end rings on. With 5 s for each look-up, a mi
 REFUSAL: Final = 500
 """What a caller is told whose call was lost."""
 
+SILENT_S: Final = 30.0
+"""A far end that lets a CANCEL run out (64*T1, 32 s) will not say anything to another one either."""
+
 Route = Callable[[EndpointPlan], Awaitable[list[Flow]]]
 """Tells where the first hop to an endpoint may be. Raises Unresolvable, RemoteMalformed."""
 
@@ -64,10 +67,12 @@ class Reporter(Protocol):
 class LostLeg:
     """A leg being ended; `context` of what the core does for it."""
 
-    __slots__ = ("command", "has_ways", "pending", "sip_code", "was_answered")
+    __slots__ = ("begun_at", "command", "has_ways", "pending", "sip_code", "was_answered")
 
     def __init__(self, command: EndLostLeg) -> None:
         self.command = command
+        self.begun_at = 0.0
+        """When its CANCEL was sent (monotonic seconds)."""
         self.has_ways = False
         """Its name has several servers, any of which may have been rung."""
         self.was_answered = False
@@ -148,6 +153,7 @@ class Recovery:
         resent = MAX_RESENT_INVITES if endpoint.username else 0
         lost.pending = (1 + resent) * len(flows)
         lost.has_ways = len(flows) > 1
+        lost.begun_at = self._clock.monotonic()
         for flow in flows:
             for cseq in range(1, resent + 2):
                 self._cancel_one(lost, flow, cseq=cseq)
@@ -178,7 +184,9 @@ class Recovery:
         """Take the end of one INVITE."""
         if not event.invite.is_unknown:
             lost.sip_code = event.status
-        is_settled = event.response is not None or lost.was_answered or lost.command.endpoint.username
+        is_silent = self._clock.monotonic() - lost.begun_at > SILENT_S
+        has_all = bool(lost.command.endpoint.username)  # then all were cancelled at once
+        is_settled = event.response is not None or lost.was_answered or is_silent or has_all
         if event.invite.cseq == 1 and not is_settled:
             # Without credentials there is a second INVITE only after a 422: its CANCEL would surprise others.
             self._cancel_one(lost, event.invite.request.flow, cseq=2)
