@@ -36,7 +36,8 @@ from tests.unit.calls.calls_language import two_party_plan
 
 HOST: Final = "127.0.0.1"
 MEDIA_PORTS: Final = 64
-PATIENCE_S: Final = 8.0
+PATIENCE_S: Final = 25.0
+"""A leg that was never dialled is cancelled under two numbers, each tried for five seconds."""
 CALL_ID: Final = "c2c-contract"
 
 

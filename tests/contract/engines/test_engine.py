@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 30))
+    asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 def test_two_answered_legs_hear_ringback_then_each_other_and_end(
