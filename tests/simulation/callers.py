@@ -145,7 +145,12 @@ class InboundDesk:
         plan = self._casting.inbound_plan(call_id, cast, request)
         caller.rang_twice = bool(caller.leg_id)
         caller.leg_id = call_id
-        record = CallRecord(plan=plan, cast=cast, has_relay=world.scenario.relay)
+        record = CallRecord(
+            plan=plan,
+            cast=cast,
+            has_relay=world.scenario.relay,
+            longest_way_s=world.scenario.conditions.delay,
+        )
         world.records[call_id] = record
         try:
             await node.calls.place(plan)

@@ -54,7 +54,10 @@ class Clients:
     def _submit(self, plan: CallPlan, cast: Cast) -> None:
         dice, scenario = self._dice, self._world.scenario
         record = self._world.records[plan.call_id] = CallRecord(
-            plan=plan, cast=cast, has_relay=scenario.relay
+            plan=plan,
+            cast=cast,
+            has_relay=scenario.relay,
+            longest_way_s=scenario.conditions.delay,
         )
         patience = dice.uniform(0, 20) if dice.random() < scenario.leaves else None
         claim = None
@@ -70,7 +73,10 @@ class Clients:
         claim = _claim(plan, self._world.clock.epoch())
         twin = msgspec.structs.replace(plan, call_id=f"{plan.call_id}-again")
         other = self._world.records[twin.call_id] = CallRecord(
-            plan=twin, cast=record.cast, has_relay=record.has_relay
+            plan=twin,
+            cast=record.cast,
+            has_relay=record.has_relay,
+            longest_way_s=record.longest_way_s,
         )
         record.asked_twice = other.asked_twice = True
         pause = self._dice.choice((0.0, 0.001, 5.0))

@@ -48,7 +48,7 @@ class FarEnd:
         "acked_at",
         "address",
         "agenda",
-        "answer_was_heard",
+        "answer_heard_at",
         "answered_at",
         "bye_sent",
         "byes_received",
@@ -107,8 +107,8 @@ class FarEnd:
         """The node has got a proper answer to the INVITE that rings."""
         self.heard_at = 0.0
         """When the first of them came."""
-        self.answer_was_heard = False
-        """Its 200 was among them."""
+        self.answer_heard_at: float | None = None
+        """When its 200 came."""
         self.lost_connections = 0
         """TCP connections to it that broke, or could not be opened."""
         self._heard_by = b"CSeq: 1 INVITE"
@@ -146,7 +146,8 @@ class FarEnd:
         if self.script.tcp or (self._heard_by in data and not is_other):
             self.was_heard = True
             self.heard_at = self.heard_at or self.agenda.now
-            self.answer_was_heard |= data.startswith(b"SIP/2.0 200") and self._heard_by in data
+            if self.answer_heard_at is None and data.startswith(b"SIP/2.0 200") and self._heard_by in data:
+                self.answer_heard_at = self.agenda.now
 
     # --- messages -------------------------------------------------------------------------------------
 

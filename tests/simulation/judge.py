@@ -34,6 +34,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     plan: CallPlan
     cast: Cast
     has_relay: bool = True
+    longest_way_s: float = 0.0
+    """What a packet takes at most, as a rule."""
     accepted: bool = False
     """The client has its 202."""
     refused: bool = False
@@ -304,11 +306,13 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
         return "it is out of reach for ever"
     if not far_end.was_heard:
         return "none of its answers has reached the node: it has its CANCEL, or will give up"
-    if far_end.heard_at > _over_at(far_end, stored):
-        return "it was first heard when it had been given up: its CANCEL is on the way"
+    over_at = _over_at(far_end, stored)
+    if far_end.heard_at > over_at:
+        return "it was first heard when it had been given up: its CANCEL or BYE is on the way"
     if script.ignores_cancel and far_end.acked_at is None:
         return "it says 200 to a CANCEL and rings on"
-    if script.forks and far_end.answered_at is not None and not far_end.answer_was_heard:
+    came_late = far_end.answer_heard_at is None or far_end.answer_heard_at > over_at
+    if script.forks and far_end.answered_at is not None and came_late:
         return "the other phone behind its proxy spoke for it; its own answer is hung up when it comes"
     if script.forks and record.crashed_at and far_end.acked_at is None:
         return "a crash has made the second answer of a fork unknown; without an ACK it is given up"
@@ -320,12 +324,12 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
 
 
 def _over_at(far_end: FarEnd, stored: CallOnDisk) -> float:
-    """Return when the journal took a leg for over, in virtual time; the call has its final entry just now."""
+    """Return when the machine took a leg for over, in virtual time; its call is durably over just now."""
     ended_at = stored.entries[-1].at
     for entry in stored.entries:
         fact = decode_fact(entry.fact)
         if isinstance(fact, LegOver) and fact.leg_id == far_end.leg_id:
-            return far_end.agenda.now - (ended_at - entry.at)
+            return far_end.agenda.now - stored.final_took_s - (ended_at - entry.at)
     return FOREVER
 
 

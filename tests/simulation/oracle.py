@@ -1,7 +1,7 @@
 """What the outcome must be when nothing goes wrong: worked out from the scripts alone, for plain calls.
 
 A call is plain when each party is one phone that keeps to the rules, on a good network, and nobody asks for
-its end. Where two things happen within MARGIN_S of each other either may come first: nothing is foretold.
+its end. Where two things happen within a margin of each other either may come first: nothing is foretold.
 """
 
 from typing import Final
@@ -12,7 +12,10 @@ from .far_ends import FarEnd
 from .judge import CallRecord
 
 MARGIN_S: Final = 0.7
-"""Slots of two timer wheels, a busy loop, a stalled disk, and packets on their way."""
+"""Slots of two timer wheels, a busy loop, a stalled disk, and a desk that plans a call that came in."""
+
+WAYS: Final = 4
+"""A caller's INVITE comes in and goes on, the answer comes in and goes back: so late it hears of that."""
 
 NEVER: Final = 1e9
 
@@ -53,7 +56,7 @@ def agrees(ending: Ending, foretold: Foretold) -> bool:
 
 
 def _foretell(record: CallRecord) -> Foretold:
-    plan = record.plan
+    plan, margin_s = record.plan, _margin_s(record)
     if record.asked_to_end or record.asked_twice or plan.media is not MediaMode.PROCESS:
         raise _Unclear
     if plan.caller is not None:
@@ -67,8 +70,8 @@ def _foretell(record: CallRecord) -> Foretold:
     second = _only(plan.second, Party.SECOND, record)
     patience = first.script.hangs_up_after
     settled = min(second.script.answers_after if second.script.status else NEVER, _rings_for(plan.second))
-    if patience is not None and patience < settled + MARGIN_S:
-        if patience > settled - MARGIN_S:
+    if patience is not None and patience < settled + margin_s:
+        if patience > settled - margin_s:
             raise _Unclear
         return Outcome.CANCELED, Party.FIRST, _by(plan.first), 200
     failure = _failure(plan.second, Party.SECOND, record)
@@ -77,7 +80,7 @@ def _foretell(record: CallRecord) -> Foretold:
 
 def _foretell_caller(record: CallRecord) -> Foretold:
     """The same of a call that came in; seconds count from the INVITE."""
-    plan = record.plan
+    plan, margin_s = record.plan, _margin_s(record)
     caller = _only(plan.first, Party.FIRST, record).script
     if caller.offers_late or caller.forgets_ack or caller.body not in ("ours", "alaw"):
         raise _Unclear
@@ -86,8 +89,8 @@ def _foretell_caller(record: CallRecord) -> Foretold:
         script = _only(plan.second, Party.SECOND, record).script
         settled = min(script.answers_after if script.status else NEVER, _rings_for(plan.second))
         talk = script.hangs_up_after
-    if caller.gives_up_after < settled + MARGIN_S:
-        if caller.gives_up_after > settled - MARGIN_S:
+    if caller.gives_up_after < settled + margin_s:
+        if caller.gives_up_after > settled - margin_s:
             raise _Unclear
         return Outcome.CANCELED, Party.FIRST, _by(plan.first), 0
     failure = _failure(plan.second, Party.SECOND, record)
@@ -100,7 +103,7 @@ def _foretell_caller(record: CallRecord) -> Foretold:
             (plan.max_duration_s, Party.NONE, By.POLICY),
         ]
     )
-    if ends[1][0] - ends[0][0] < MARGIN_S or ends[0][0] < MARGIN_S:
+    if ends[1][0] - ends[0][0] < margin_s or ends[0][0] < margin_s:
         raise _Unclear
     return Outcome.CONNECTED, ends[0][1], ends[0][2], 0
 
@@ -109,10 +112,10 @@ def _failure(party: PartyPlan, which: Party, record: CallRecord) -> Foretold | N
     """Return how the call ends because a party is not reached; None if it answers."""
     if not party.steps:
         return Outcome.UNREACHABLE, which, By.PLATFORM, 0
-    script, limit = _only(party, which, record).script, _rings_for(party)
-    if not script.status or script.answers_after > limit + MARGIN_S:
+    script, limit, margin_s = _only(party, which, record).script, _rings_for(party), _margin_s(record)
+    if not script.status or script.answers_after > limit + margin_s:
         return Outcome.NO_ANSWER, which, By.POLICY, 0
-    if script.answers_after > limit - MARGIN_S:
+    if script.answers_after > limit - margin_s:
         raise _Unclear
     if script.status != 200:
         is_gateway = party.steps[0].endpoints[0].kind is EndpointKind.GATEWAY
@@ -127,7 +130,7 @@ def _end_of_talk(record: CallRecord, first: FarEnd, second: FarEnd, answered_aft
     """Return who ends the talk; seconds count from the answer of the first."""
     patience = first.script.hangs_up_after
     talk = second.script.hangs_up_after
-    plan = record.plan
+    plan, margin_s = record.plan, _margin_s(record)
     ends = sorted(
         [
             (NEVER if patience is None else patience, Party.FIRST, _by(plan.first)),
@@ -135,9 +138,14 @@ def _end_of_talk(record: CallRecord, first: FarEnd, second: FarEnd, answered_aft
             (answered_after + plan.max_duration_s, Party.NONE, By.POLICY),
         ]
     )
-    if ends[1][0] - ends[0][0] < MARGIN_S or (talk is not None and talk < MARGIN_S):
+    if ends[1][0] - ends[0][0] < margin_s or (talk is not None and talk < margin_s):
         raise _Unclear
     return Outcome.CONNECTED, ends[0][1], ends[0][2], 0
+
+
+def _margin_s(record: CallRecord) -> float:
+    """Return how far apart two things must be for one to come first for certain."""
+    return MARGIN_S + WAYS * record.longest_way_s
 
 
 def _only(party: PartyPlan, which: Party, record: CallRecord) -> FarEnd:

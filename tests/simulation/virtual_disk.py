@@ -28,13 +28,15 @@ Write = Callable[[], None]
 class CallOnDisk:
     """What is durable of one call."""
 
-    __slots__ = ("accepted_at", "cdrs", "entries", "history", "is_final", "plan")
+    __slots__ = ("accepted_at", "cdrs", "entries", "final_took_s", "history", "is_final", "plan")
 
     def __init__(self, plan: CallPlan, accepted_at: float) -> None:
         self.plan = plan
         self.accepted_at = accepted_at
         self.entries: list[JournalEntry] = []
         self.is_final = False
+        self.final_took_s = 0.0
+        """From when the outcome was first to be stored until it was durable."""
         self.history: Any = None
         self.cdrs: Sequence[Any] = ()
 
@@ -60,6 +62,8 @@ class VirtualJournal:
         self._dice = dice
         self._pending: list[tuple[Write, asyncio.Future[None] | None]] = []
         self._is_scheduled = False
+        self._finishing: dict[str, float] = {}
+        """Call → when its outcome was first to be stored."""
         self.is_dead = False
 
     def kill(self) -> None:
@@ -105,6 +109,8 @@ class VirtualJournal:
         *,
         outbox: Sequence[Any] = (),
     ) -> None:
+        began_at = self._finishing.setdefault(call_id, self._agenda.now)
+
         def write() -> None:
             call = self._disk.calls.get(call_id)
             if call is None:
@@ -114,6 +120,7 @@ class VirtualJournal:
             self._add(call_id, JournalEntry(sequence=sequence, at=at, fact=fact))
             self._disk.outbox.add(outbox)
             call.is_final, call.history, call.cdrs = True, history, cdrs
+            call.final_took_s = self._agenda.now - began_at
             self._disk.on_final(call)
 
         await self._run(write)
