@@ -137,7 +137,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """SIP messages per second from one address that belong to no call; 0 = no limit. 10,000 phones behind one
     proxy that register every minute send 330; a flood of 500 costs some 4 % of a core."""
     sip_rate: Annotated[float, Meta(ge=0)] = 2_000.0
-    """The same from all addresses where no phone has logged in; 0 = no limit."""
+    """The same from all addresses where no phone has logged in and that are no carrier's; 0 = no limit."""
     sip_connections_per_address: Count = 200
     """SIP connections that one address may have open; 0 = no limit. An office behind one NAT; a proxy needs a
     few."""

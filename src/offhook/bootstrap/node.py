@@ -352,6 +352,7 @@ class Node:
         self._gateways = GatewayHealth(
             endpoint, parts.resolver, store.documents, clock=clock, interval_s=settings.sip_gateway_ping_s
         )
+        gate.is_gateway = self._gateways.is_asked
         inbound.on_response = self._gateways.take
         engine = parts.engine(endpoint, inbound, secret)
         return endpoint, registrations, engine if settings.workers == 1 else self._build_pool(engine, secret)

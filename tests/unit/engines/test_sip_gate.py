@@ -220,6 +220,17 @@ def test_all_strangers_together_send_so_much_and_no_more() -> None:
     assert door.gate.counts["rate"] == 70
 
 
+def test_a_flood_of_strangers_shuts_out_no_carrier() -> None:
+    door = Door(rate=30.0)
+    door.gate.is_trunk = lambda address: address == "198.51.100.1"
+    door.gate.is_gateway = lambda address: address == "198.51.100.2"
+    assert admitted(door.gate, lambda number: Flow("udp", US, (f"203.0.113.{number}", 5060))) == 30
+    carrier, gateway = (Flow("udp", US, (f"198.51.100.{number}", 5060)) for number in (1, 2))
+    assert admitted(door.gate, lambda number: carrier) == 100
+    assert admitted(door.gate, lambda number: gateway, b"SIP/2.0 200 OK") == 100
+    assert admitted(door.gate, lambda number: gateway) == 0
+
+
 def test_what_belongs_to_a_call_passes_at_any_rate() -> None:
     gate = Door(rate_per_address=5.0, rate=5.0).gate
     assert admitted(gate, lambda number: Flow("udp", US, STRANGER), b"x\r\nCall-ID: ours\r\n") == 100

@@ -37,11 +37,12 @@ ASK_FROM: Final = "<sip:offhook@offhook.invalid>"
 class _Server:
     """One server: which resources name it, and how often in a row it said nothing."""
 
-    __slots__ = ("failures", "tls", "uri", "users")
+    __slots__ = ("address", "failures", "tls", "uri", "users")
 
     def __init__(self, uri: str, tls: TlsPeer) -> None:
         self.uri = uri
         self.tls = tls
+        self.address = ""
         self.failures = 0
         self.users: set[str] = set()
 
@@ -65,6 +66,7 @@ class GatewayHealth:
         self._clock = clock
         self._interval_s = interval_s
         self._servers: dict[str, _Server] = {}
+        self._addresses: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -99,6 +101,10 @@ class GatewayHealth:
         server = self._servers.get(server_of(request_uri)) if self._servers else None
         return server is not None and server.failures >= FAILURES
 
+    def is_asked(self, address: str) -> bool:
+        """Tell whether a server is asked at an address."""
+        return address in self._addresses
+
     def _use(self, uri: str, resource_id: str, ca: str, verify: bool) -> None:
         server = self._servers.get(uri)
         if server is None:
@@ -112,6 +118,7 @@ class GatewayHealth:
         """Ask one after the other, all within an interval; a new one is asked in the next round."""
         while True:
             servers = list(self._servers.values())
+            self._addresses = {server.address for server in servers}
             pause_s = self._interval_s / max(len(servers), 1)
             for server in servers:
                 await self._ask(server)
@@ -124,6 +131,8 @@ class GatewayHealth:
         try:
             target = self._resolver.literal(uri) or (await self._resolver.resolve(uri))[0]
             tls = server.tls if target.transport == "tls" else None
+            server.address = target.address
+            self._addresses.add(target.address)
             flow = self._endpoint.flow_to(target.transport, (target.address, target.port), tls)
             asked = OutgoingRequest(
                 method="OPTIONS", request_uri=server.uri, from_=ASK_FROM, to=f"<{server.uri}>", flow=flow

@@ -64,6 +64,8 @@ class SipGate:
         """Whether new calls must wait. Set by who measures it."""
         self.is_trunk: Callable[[str], bool] = lambda address: False
         """Whether an address is a carrier's, whose calls need no password. Set by who knows."""
+        self.is_gateway: Callable[[str], bool] = lambda address: False
+        """Whether gateways are asked at an address; their answers belong to no call. Set by who asks."""
         self.counts: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
 
     # --- raw messages ---
@@ -77,9 +79,15 @@ class SipGate:
             return self._drop("blocked_address")
         if not self._addresses.admits(address, now):
             return self._drop("address_rate")
-        if not self._guard.knows(address) and not self._world.admits(now):
+        if not self._is_expected(data, address) and not self._world.admits(now):
             return self._drop("rate")
         return True
+
+    def _is_expected(self, data: bytes, address: str) -> bool:
+        """Tell whether it is a phone's, a carrier's or a gateway's: a flood of strangers shuts out none."""
+        if self._guard.knows(address) or self.is_trunk(address):
+            return True
+        return data.startswith(b"SIP/2.0 ") and self.is_gateway(address)
 
     def _drop(self, reason: str) -> bool:
         self.counts[reason] += 1
