@@ -50,7 +50,10 @@ class CallRecovery:
 
     async def _recover(self, left: Sequence[StoredCall]) -> None:
         for number, stored in enumerate(left, 1):
-            await self._begin_to_end(stored)
+            try:
+                await self._begin_to_end(stored)
+            except Exception:  # the next start tries this one again; the others must not wait for that
+                _log.exception("a call is left open", call_id=stored.plan.call_id)
             if number % RECOVERED_AT_ONCE == 0:
                 await asyncio.sleep(RECOVERY_PAUSE_S)
 

@@ -226,6 +226,9 @@ class CallTransfers:
                 reason=str(refusal),
             )
             self._calls.answer_referral(event.leg_id, _status_of(refusal))
+        except Exception:  # the phone must hear something, or it can never ask again
+            _log.exception("a referral was not carried out", call_id=view.plan.call_id, leg_id=event.leg_id)
+            self._calls.answer_referral(event.leg_id, 500)
 
     async def _carry_out(self, view: CallView, event: LegReferred) -> None:
         """Do what a phone of the account asks for. Nobody else may: a carrier's REFER would be at our cost.

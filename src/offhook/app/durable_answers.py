@@ -46,6 +46,12 @@ class DurableAnswers:
             self._task.cancel()
 
     async def _confirm(self) -> None:
+        try:
+            await self._confirm_all()
+        finally:
+            self._task = None
+
+    async def _confirm_all(self) -> None:
         while self._waiting:
             commands, self._waiting = self._waiting, []
             written, self._written = self._written, []
@@ -59,4 +65,3 @@ class DurableAnswers:
                     live.forget_stored(sequence)
             for command in commands:
                 self._engine.perform(command)
-        self._task = None

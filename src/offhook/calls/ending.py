@@ -57,11 +57,10 @@ def settle(call: Call, ending: Ending, at: float) -> CallState:
     call.ending = ending
     if call.link is not None:
         call.out.append(EndLinkedCall(call.link.other_call_id, ending.hangup_cause))
-    call.out += [StopTimer(JOIN), StopTimer(MAX_DURATION)]
+    call.out += [StopTimer(JOIN), StopTimer(MAX_DURATION), StartTimer(ENDING_BOUND, ENDING_BOUND_S)]
     legs.drop_others(call, None, ending.hangup_cause)
     for leg in call.live_legs():
         legs.hang_up(call, leg, "NORMAL_CLEARING" if leg.state is LegState.JOINED else ending.hangup_cause)
-    call.out.append(StartTimer(ENDING_BOUND, ENDING_BOUND_S))
     return end_if_clean(call, at)
 
 

@@ -57,12 +57,25 @@ class TimerWheel:
         return self._order[0] * SLOT_S if self._order else None
 
     def advance(self, now: float) -> None:
-        """Fire every timer that is due, in order of slots. Actions may start and cancel timers."""
+        """Fire every timer that is due, in order of slots. Actions may start and cancel timers.
+
+        If an action raises, so does this; the others that are due fire at the next call.
+        """
         while self._order and self._order[0] * SLOT_S <= now:
-            for timer in self._slots.pop(heapq.heappop(self._order)):
-                action, timer.action = timer.action, None
-                if action is not None:
-                    action(now)
+            number = heapq.heappop(self._order)
+            due = self._slots.pop(number)
+            due.reverse()
+            try:
+                while due:
+                    timer = due.pop()
+                    action, timer.action = timer.action, None
+                    if action is not None:
+                        action(now)
+            finally:
+                if due:  # put back behind what actions have started in the same slot
+                    if number not in self._slots:
+                        heapq.heappush(self._order, number)
+                    self._slots[number] = [*self._slots.get(number, ()), *reversed(due)]
 
     def __len__(self) -> int:
         """Return how many timers will still fire (for leak tests; walks the wheel)."""

@@ -88,8 +88,8 @@ def split_outside(text: str, separator: str) -> list[str]:
 
 
 def quote(text: str) -> str:
-    """Return text as a quoted-string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Return text as a quoted-string; a NUL stands in a quoted pair, as it came (RFC 4475 3.1.1.2)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "\\\0") + '"'
 
 
 def unquote(text: str) -> str:

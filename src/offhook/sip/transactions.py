@@ -135,9 +135,10 @@ class ClientTransaction(Transaction):
     def _acknowledge(self, response: Response, now: float) -> None:
         self.ack = self.layer.failure_ack(self, response)
         self.layer.transmit(self.ack, self.flow)
-        self.user.on_response(self, response, now)
-        # Timer D: at least 32 seconds over UDP (RFC 3261 17.1.1.2).
-        self.linger(Input.TIMER_D, self.layer.config.give_up, now)
+        try:
+            self.user.on_response(self, response, now)
+        finally:  # timer D: at least 32 seconds over UDP (RFC 3261 17.1.1.2)
+            self.linger(Input.TIMER_D, self.layer.config.give_up, now)
 
     def _resend_ack(self, response: Response, now: float) -> None:
         self.layer.transmit(self.ack, self.flow)

@@ -14,7 +14,7 @@ from .commands import EndReason, HeaderLines, InviteRequest, OutgoingRequest
 from .config import UserAgentConfig
 from .core_state import CoreState
 from .dialogs import Dialog
-from .errors import RemoteMalformed
+from .errors import LocalHeaderInjection, RemoteMalformed
 from .events import InviteProgress, SipEvent
 from .flows import Flow
 from .gate import Gate
@@ -56,6 +56,8 @@ class UserAgentCore:
         except RemoteMalformed as fault:
             statistics["messages_malformed"] += 1
             self._answer_malformed(fault, source, now)
+        except LocalHeaderInjection:  # what it says cannot be said again, and a peer crashes nobody
+            statistics["messages_unrepeatable"] += 1
 
     def _receive_response(self, response: Response, now: float) -> None:
         # Read all that will be needed first: a transaction must not take half of a garbled answer.

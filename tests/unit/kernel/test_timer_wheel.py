@@ -1,5 +1,6 @@
 """The timer wheel: what fires, when, in which order, and that cancelled timers cost nothing later."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +54,21 @@ def test_timers_fire_in_order_of_slots_at_most_one_slot_late(delays: list[float]
     assert sorted(due for _, due in fired) == sorted(delays)
     assert all(due <= now <= due + SLOT_S + 1e-6 for now, due in fired)
     assert [now for now, _ in fired] == sorted(now for now, _ in fired)
+
+
+def test_an_action_that_raises_leaves_the_others_their_turn() -> None:
+    wheel, fired = TimerWheel(), []
+
+    def fails(now: float) -> None:
+        wheel.start(now, lambda at: fired.append("started meanwhile"))
+        raise ValueError("broken")
+
+    wheel.start(1.0, lambda now: fired.append("before"))
+    wheel.start(1.0, fails)
+    wheel.start(1.0, lambda now: fired.append("after"))
+    with pytest.raises(ValueError, match="broken"):
+        wheel.advance(2.0)
+    assert fired == ["before"]
+    wheel.advance(3.0)
+    assert fired == ["before", "after", "started meanwhile"]
+    assert len(wheel) == 0

@@ -173,11 +173,12 @@ class Callers:
         assert caller is not None
         try:
             if caller.offer:
-                caller.body = await leg.media.answer_caller(leg.side, caller.offer)
+                body = await leg.media.answer_caller(leg.side, caller.offer)
             else:
                 secure = caller.transaction.source.transport in WEBSOCKETS
                 leg.offer = await leg.media.offer(leg.side, (), secure=secure)
-                caller.body = leg.offer.to_bytes()
+                body = leg.offer.to_bytes()
+            caller.body = caller.body or body  # 183 and 200 carry the same, whichever was begun first
         except MediaIncompatible as error:
             _log.info("no media in common with a caller", leg_id=leg.leg_id, reason=str(error))
             self._legs.end_leg(leg, "INCOMPATIBLE_DESTINATION")

@@ -183,6 +183,12 @@ class EmbeddedEngine:
 
     def perform(self, command: EngineCommand) -> None:
         """Begin to do it. What comes of it is reported from a later turn of the loop."""
+        try:
+            self._perform(command)
+        except Exception:  # the machine goes on: its other commands, and its bounds
+            _log.exception("a command was not carried out", command=type(command).__name__)
+
+    def _perform(self, command: EngineCommand) -> None:
         if isinstance(command, DialLeg):
             self._dial(command)
             return
@@ -620,7 +626,10 @@ class EmbeddedEngine:
     def _deliver(self) -> None:
         queued, self._queued = self._queued, []
         for event in queued:
-            self.report(event)
+            try:
+                self.report(event)
+            except Exception:  # one call must not take along the others' events
+                _log.exception("an event was not taken", reported=type(event).__name__)
         self._endpoint.flush()
 
     def run(self, work: Coroutine[Any, Any, None], name: str) -> None:

@@ -202,7 +202,10 @@ class SipEndpoint:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.core.handle_timer(self._clock.monotonic())
+        try:
+            self.core.handle_timer(self._clock.monotonic())
+        except Exception:
+            _log.exception("a SIP timer was not carried out")
         self.flush()
 
     # --- inputs ---
@@ -223,7 +226,10 @@ class SipEndpoint:
             return
         if self.trace is not None:
             self.trace("in", data, flow, now)
-        self.core.receive_message(data, flow, now)
+        try:
+            self.core.receive_message(data, flow, now)
+        except Exception:  # one message must not take along those that came with it
+            _log.exception("a SIP message was not taken", peer=flow.remote)
 
     def _flow_failed(self, flow: Flow) -> None:
         self.core.flow_failed(flow, self._clock.monotonic())

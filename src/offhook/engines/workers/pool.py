@@ -170,8 +170,17 @@ class WorkerPool:
 
     def _begin_leg(self, command: DialLeg | TakeLeg | EndLostLeg) -> None:
         number = self._calls.get(command.call_id, HOME)
-        number = number if self._is_up(number) else HOME
-        self._legs[command.endpoint.leg_id] = _PlacedLeg(command.call_id, command.endpoint, number)
+        if not self._is_up(number):  # the call goes on at home: its legs there are lost
+            self._count[number] -= 1
+            number = self._calls[command.call_id] = HOME
+            self._count[HOME] += 1
+        endpoint = command.endpoint
+        if number != HOME and endpoint.flow_id:
+            # A phone that a transfer names, behind a connection to the node: no worker can use that.
+            ended = LegEnded(endpoint.leg_id, "DESTINATION_OUT_OF_ORDER", 0, "its connection is not ours")
+            asyncio.get_running_loop().call_soon(self._report, ended)
+            return
+        self._legs[endpoint.leg_id] = _PlacedLeg(command.call_id, endpoint, number)
         self._send(number, command)
 
     def _send(self, number: int, command: EngineCommand) -> None:
@@ -192,7 +201,10 @@ class WorkerPool:
             elif isinstance(event, SurplusAnswered):
                 self._surplus[event.dialog] = _PlacedSurplus(event.leg_id, number)
             self._note(event)
-            self._report(event)
+            try:
+                self._report(event)
+            except Exception:  # one call must not take along its worker
+                _log.exception("an event was not taken", reported=message.kind)
         elif isinstance(message, TraceIs):
             asked = self._traces.pop(message.number, None)
             if asked is not None and not asked.done():
