@@ -148,6 +148,10 @@ def test_a_wildcard_is_never_told() -> None:
     assert addresses.bound_host("127.0.0.1") == "0.0.0.0"
     assert addresses.media_bind(4) == "0.0.0.0"
     assert addresses.media_bind(6) == ""
+    assert "0.0.0.0" not in addresses.names
+    assert OwnAddresses(["127.0.0.1", "::1"], advertised=["203.0.113.5"]).names == {
+        "127.0.0.1", "::1", "203.0.113.5"
+    }  # fmt: skip
 
 
 def test_the_address_that_leads_to_a_peer_is_used() -> None:

@@ -74,6 +74,8 @@ class SipParts:
             settings.sip_hosts, advertised=settings.sip_advertised, local_networks=settings.sip_networks
         )
         self._host = self._addresses.default_host
+        self.own_hosts = self._addresses.names
+        """What peers may know us by."""
         self._trace = SipTrace()
         self.resolver = self._resolver()
         self.connections = ConnectionLimits(settings.sip_connections_per_address)

@@ -195,9 +195,7 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
-        transfers = CallTransfers(
-            self.calls, planning, dial_out, own_hosts=frozenset((endpoint.address[0].lower(),))
-        )
+        transfers = CallTransfers(self.calls, planning, dial_out, own_hosts=self._own_hosts)
         self.calls.take_referral = transfers.take_referral
         self._closing.push_async_callback(transfers.stop)
         services = ApiServices(
@@ -320,6 +318,7 @@ class Node:
     ) -> tuple[SipEndpoint, RegistrationService, Engine]:
         settings, clock, random = self.settings, self._clock, self._random
         parts = SipParts(settings, clock, random)
+        self._own_hosts = parts.own_hosts
         guard = PasswordGuard()
         logins = SipLogins(
             SipCredentials(store.documents),

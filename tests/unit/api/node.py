@@ -44,6 +44,7 @@ from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging, Le
 from offhook.calls.model import CallPlan
 from offhook.delivery import PreparedRequest, Reception
 from offhook.delivery.errors import Undeliverable
+from offhook.engines.embedded.own_addresses import OwnAddresses
 from offhook.kernel import Clock
 from offhook.stores.media_files import MediaFolder
 from offhook.stores.photo_files import PhotoFolder
@@ -304,7 +305,8 @@ class ApiNode:
         media = MediaService(documents, MediaFolder(path / "media"))
         recordings = CallRecordings(self.calls, documents, media)
         self.calls.take_recording = recordings.take
-        transfers = CallTransfers(self.calls, planning, DialOut(self.calls, clock=clock))
+        own_hosts = OwnAddresses(("192.0.2.1", "2001:db8::1", "0.0.0.0")).names
+        transfers = CallTransfers(self.calls, planning, DialOut(self.calls, clock=clock), own_hosts=own_hosts)
         self.calls.take_referral = transfers.take_referral
         self.services = ApiServices(
             transfers=transfers,

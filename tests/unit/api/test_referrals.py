@@ -73,6 +73,15 @@ def test_a_phone_transfers_to_an_extension(office: Office, target: str) -> None:
     assert office.dialled() == ["sip:dev3@10.0.0.5:5062"]
 
 
+@pytest.mark.parametrize(
+    "target", ["sip:1003@192.0.2.1", "sip:1003@192.0.2.1:5060;transport=tcp", "sip:1003@[2001:DB8::1]:5060"]
+)
+def test_a_phone_may_write_an_address_of_ours_for_the_realm(office: Office, target: str) -> None:
+    first, _ = office.connect()
+    assert office.refer(first, target) == [202, 180, 200]
+    assert office.dialled() == ["sip:dev3@10.0.0.5:5062"]
+
+
 def test_a_target_that_rings_nowhere_is_refused_before_anything_is_touched(office: Office) -> None:
     office.node.registered.remove(office.acme.realm, "dev3")
     first, _ = office.connect()

@@ -11,6 +11,8 @@ import msgspec
 
 from offhook.app.ports import Document
 from offhook.calls.model import CallPlan, EndpointKind, Leg, PartyPlan
+from offhook.sip.errors import RemoteMalformed
+from offhook.sip.uri import SipUri
 
 from .contacts import parse_contact
 from .dialling import OVER_HTTP, Dialling, by_phone
@@ -65,9 +67,12 @@ async def plan_number(
 
 def _at_home(target: str, own_hosts: frozenset[str], realm: str) -> str:
     """Return the target with our realm in place of our address: phones write the one they know."""
-    user, at, host = target.partition("@")
-    name = host.partition(";")[0].partition(":")[0].lower()
-    return f"{user}@{realm}" if at and name in own_hosts else target
+    try:
+        uri = SipUri.parse(target)
+    except RemoteMalformed:
+        return target  # a number, or what parse_contact has a word for
+    is_ours = uri.user and uri.host.strip("[]").lower() in own_hosts
+    return f"{target.partition('@')[0]}@{realm}" if is_ours else target
 
 
 async def plan_callflow(

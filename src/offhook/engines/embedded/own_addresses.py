@@ -73,6 +73,13 @@ class OwnAddresses:
         family = 4 if any(":" not in host for host in self._hosts) else 6
         return self.host_for(NOWHERE[family])
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All that peers may know us by, in lower case and without brackets; no wildcard is among it."""
+        towards = (source_towards(NOWHERE[_family(host)]) for host in self._hosts if host in WILDCARDS)
+        bound = (host.lower() for host in self._hosts if host not in WILDCARDS)
+        return frozenset((*bound, *map(str.lower, self._advertised.values()), *towards)) - {""}
+
     def bound_host(self, remote: str) -> str:
         """Return the bound address to send to a peer from."""
         family = _family(remote)
