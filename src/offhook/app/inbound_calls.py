@@ -73,12 +73,12 @@ class InboundCalls:
     async def _account_of(self, resource: Document, number: str) -> Document | None:
         """Return the account to which a carrier may bring a call for a number: its own, or one below."""
         documents = self._planning.documents
-        if resource.account_id != GLOBAL_ACCOUNT:
+        holders = await documents.find(ACCOUNT_NUMBER, normalise(number))
+        assigned = [holder for holder in holders if holder.type == "phone_number"]
+        if not assigned and resource.account_id != GLOBAL_ACCOUNT:
             own = await self._account(resource.account_id)
             if await AccountDirectory(documents, own).callflow_of_number(number) is not None:
                 return own
-        holders = await documents.find(ACCOUNT_NUMBER, normalise(number))
-        assigned = [holder for holder in holders if holder.type == "phone_number"]
         owners = {holder.account_id for holder in assigned or holders}
         if len(owners) > 1:
             _log.warning("a number of several accounts", number=number[:64], accounts=sorted(owners)[:10])

@@ -51,3 +51,52 @@ def test_those_of_the_installation_are_the_masters(node: ApiNode, acme: TestAcco
     assert made.status == 201, made.body
     assert node.get("/v2/resources").data[0]["name"] == "A"
     assert node.put("/v2/resources/collection", [GOOD], token=acme.token()).status == 403
+
+
+# --- addresses that calls come from -------------------------------------------------------------------
+
+TRUSTED = GOOD | {"inbound": {"addresses": ["192.0.2.0/28"]}}
+
+
+def test_only_the_master_account_adds_addresses_that_calls_come_from(
+    node: ApiNode, acme: TestAccount
+) -> None:
+    path, token = f"{acme.base}/resources", acme.token()
+    mine = acme.created("resources", GOOD | {"inbound": {"username": "in", "password": "trunk-secret"}})
+    trusted = acme.created("resources", TRUSTED)
+    more = TRUSTED | {"inbound": {"addresses": ["192.0.2.0/28", "198.51.100.1"]}}
+    refused = [
+        node.put(path, TRUSTED, token=token),
+        node.post(f"{path}/{mine}", TRUSTED, token=token),
+        node.patch(f"{path}/{mine}", {"inbound": {"addresses": ["192.0.2.1"]}}, token=token),
+        node.post(f"{path}/{trusted}", more, token=token),
+    ]
+    assert [answer.status for answer in refused] == [400] * 4
+    assert [list(answer.data) for answer in refused] == [["inbound.addresses"]] * 4
+    assert "inbound.username" in refused[0].data["inbound.addresses"]["forbidden"]["message"]
+    assert node.get(f"{path}/{mine}").data["inbound"].keys() == {"username", "password"}
+    assert len(node.get(path).data) == 2
+
+
+def test_nor_does_anybody_else_add_them_to_several_at_once(node: ApiNode, acme: TestAccount) -> None:
+    path, token = f"{acme.base}/resources", acme.token()
+    id = acme.created("resources", GOOD)
+    made = node.put(f"{path}/collection", [GOOD, TRUSTED], token=token)
+    assert (made.status, list(made.data["errors"])) == (400, ["1"])
+    assert list(made.data["errors"]["1"]) == ["inbound.addresses"]
+    changed = node.patch(f"{path}/collection", [{"id": id, "inbound": TRUSTED["inbound"]}], token=token)
+    assert (changed.status, list(changed.data["errors"])) == (400, [id])
+    assert [item["id"] for item in node.get(path).data] == [id]
+    assert node.put(f"{path}/collection", [TRUSTED]).status == 201
+
+
+def test_addresses_that_the_master_has_added_stay_when_others_change_the_rest(
+    node: ApiNode, acme: TestAccount
+) -> None:
+    path, token = f"{acme.base}/resources", acme.token()
+    id = acme.created("resources", TRUSTED)
+    assert node.patch(f"{path}/{id}", {"weight_cost": 7}, token=token).status == 200
+    assert node.post(f"{path}/{id}", TRUSTED | {"name": "B"}, token=token).status == 200
+    assert node.patch(f"{path}/collection", [{"id": id, "name": "C"}], token=token).status == 200
+    shown = node.get(f"{path}/{id}").data
+    assert (shown["name"], shown["inbound"]["addresses"]) == ("C", ["192.0.2.0/28"])

@@ -216,3 +216,14 @@ def test_inbound_trunks_bound_the_calls_that_carriers_bring() -> None:
     desk.bring(DID, trunk)
     with pytest.raises(NoCredit):
         desk.bring(DID, trunk)
+
+
+def test_an_assigned_number_is_not_that_of_a_carriers_own_callflow() -> None:
+    desk = Desk()
+    given_other_account(desk)
+    desk.account.given_extension(DID, "dev2")
+    trunk = desk.account.given_carrier("trunk")
+    assert desk.bring(DID, trunk).account_id == ACCOUNT_ID
+    desk.account.add("phone_number", DID, account_id=OTHER)
+    with pytest.raises(NumberUnknown):
+        desk.bring(DID, trunk)

@@ -13,7 +13,7 @@ from offhook.api.services import ApiServices
 from offhook.app.documents import Place, Precondition, no_precondition
 from offhook.app.quirks import PUT_TAKES_ID
 from offhook.calls.model import CallPlan
-from offhook.directory import Document, Json, list_kind
+from offhook.directory import Document, Json, list_kind, merge
 
 ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -43,6 +43,9 @@ class Collection:
 
     def check_write(self, request: Request, document_id: str) -> None:
         """Raise NotAllowed if this caller may not write this document."""
+
+    def check_change(self, request: Request, stored: Document) -> None:
+        """Raise NotAllowed or InvalidDocument if this caller may not change a document in this way."""
 
     def place(self, request: Request) -> Place:
         """Return where the documents of this request are kept."""
@@ -110,9 +113,13 @@ class Collection:
     async def _write(self, request: Request, write: Callable[..., Any]) -> Reply:
         id = self.document_id(request)
         self.check_write(request, id)
-        document: Document = await write(
-            self.place(request), id, request.data, precondition=if_match(request)
-        )
+        matches = if_match(request)
+
+        def check(stored: Document) -> None:
+            matches(stored)
+            self.check_change(request, stored)
+
+        document: Document = await write(self.place(request), id, request.data, precondition=check)
         return document_reply(document, await self.shown(request, document))
 
     def routes(self) -> list[Route]:
@@ -170,6 +177,11 @@ def if_match(request: Request) -> Precondition:
             raise precondition_failed()
 
     return check
+
+
+def wanted_data(request: Request, stored: Document) -> Json:
+    """Return what a POST or PATCH wants a stored document to be."""
+    return merge(stored.data, request.data) if request.method == "PATCH" else request.data
 
 
 def is_for_good(request: Request) -> bool:

@@ -8,11 +8,11 @@ from offhook.api.lists import ListOf, document_list, whole_list
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.app.documents import Place
-from offhook.app.errors import NotAllowed
+from offhook.app.errors import Faults, InvalidDocument, NotAllowed
 from offhook.directory.model import GLOBAL_ACCOUNT, Document, Json
 from offhook.directory.ordering import OWNED_DEVICES, owner_scope
 
-from .collections import ACCOUNT_ITEM, Collection, picked, realm_of
+from .collections import ACCOUNT_ITEM, Collection, picked, realm_of, wanted_data
 
 USER_SUMMARY: Final = (
     "username", "email", "first_name", "last_name", "priv_level", "presence_id", "timezone", "flags",
@@ -166,6 +166,14 @@ class Resources(Collection):
         """Return a list item."""
         return picked(document, RESOURCE_SUMMARY)
 
+    def check_change(self, request: Request, stored: Document) -> None:
+        """Raise InvalidDocument if the caller may not say that a carrier calls from these addresses."""
+        _refuse(foreign_networks(request, wanted_data(request, stored), stored.data))
+
+    async def _created(self, request: Request) -> Document:
+        _refuse(foreign_networks(request, request.data, {}))
+        return await super()._created(request)
+
 
 class GlobalResources(Resources):
     """Carriers of the installation: for the master account only."""
@@ -182,6 +190,33 @@ class GlobalResources(Resources):
             Route("resources", self.collection_handlers()),
             Route("resources/{id}", self.item_handlers()),
         ]
+
+
+def foreign_networks(request: Request, data: Json, before: Json) -> Faults:
+    """Return a fault if a resource shall have addresses that this caller may not add; else none.
+
+    Who calls from them is believed without a password, so only the operator says whose they are
+    (decision 0014). Addresses that it has added stay when others change the resource.
+    """
+    if request.caller.is_master and request.caller.is_admin:
+        return {}
+    known = _networks(before)
+    if all(network in known for network in _networks(data)):
+        return {}
+    text = "Only the master account adds addresses that calls come from: use inbound.username"
+    return {"inbound.addresses": {"forbidden": {"message": text}}}
+
+
+def _networks(data: Json) -> list[Any]:
+    """Return `inbound.addresses`, unchecked; none if it is something else, which validation refuses."""
+    inbound = data.get("inbound")
+    addresses = inbound.get("addresses") if isinstance(inbound, dict) else None
+    return addresses if isinstance(addresses, list) else []
+
+
+def _refuse(faults: Faults) -> None:
+    if faults:
+        raise InvalidDocument(faults)
 
 
 def device_summary(document: Document) -> Json:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from offhook.api.endpoints.directory import GlobalResources, Resources
+from offhook.api.endpoints.directory import GlobalResources, Resources, foreign_networks
 from offhook.api.envelope import Reply, public
 from offhook.api.errors import ApiError, field_fault
 from offhook.api.request import Request
@@ -50,6 +50,13 @@ class _Collections(Resources):
         self, request: Request, wanted: list[tuple[Json, Document | None]], names: list[str]
     ) -> Reply:
         self.check_write(request, "")
+        faults = {
+            name: wrong
+            for name, (data, before) in zip(names, wanted, strict=True)
+            if (wrong := foreign_networks(request, data, before.data if before is not None else {}))
+        }
+        if faults:
+            raise _refused(faults)
         try:
             stored = await self.services.documents.save_all(self.place(request), wanted)
         except InvalidDocuments as error:
