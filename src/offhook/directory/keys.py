@@ -28,6 +28,7 @@ INBOUND_USERNAME: Final = "inbound_username"
 ACCOUNT_NUMBER: Final = "account_number"
 PHONE_NUMBER: Final = "phone_number"
 WEBHOOK: Final = "webhook"
+FILE_NAME: Final = "file_name"
 
 
 def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
@@ -53,6 +54,7 @@ def document_keys(document: Document, *, realm: str = "") -> list[DocumentKey]:
     | inbound_username | resource that calls in with digest | lower case | | yes |
     | account_number | callflow, phone_number | its numbers that begin with `+` | | |
     | phone_number | phone_number | the number | | yes |
+    | file_name | user, media | type and id: its file is named by it, whatever the account | | yes |
     | webhook | webhook | empty: all of the installation are found together | | |
     """
     make = _KEYS.get(document.type)
@@ -84,6 +86,7 @@ _TAKEN: Final = {
     DEVICE_IP: ("sip.ip", "SIP IP already in use"),
     INBOUND_USERNAME: ("inbound.username", "Username already in use"),
     MAC_ADDRESS: ("mac_address", "MAC address already in use"),
+    FILE_NAME: ("id", "Id already in use"),
     CALLFLOW_NUMBER: ("numbers", "Number {value} exists in callflow {id} {name}"),
 }
 
@@ -114,6 +117,12 @@ def _user_keys(document: Document, _realm: str) -> Keys:
         yield DocumentKey(kind=RESET_DIGEST, value=reset["digest"])
     if hotdesk_id := _text((document.data.get("hotdesk") or {}).get("id")):
         yield DocumentKey(kind=HOTDESK_ID, value=hotdesk_id, scope=scope)
+    yield from _file_keys(document, _realm)
+
+
+def _file_keys(document: Document, _realm: str) -> Keys:
+    """Return what keeps two accounts from one file: clients and imports may bring ids of their choice."""
+    yield DocumentKey(kind=FILE_NAME, value=f"{document.type}/{document.id}")
 
 
 def _device_keys(document: Document, realm: str) -> Keys:
@@ -170,6 +179,7 @@ _KEYS: Final[dict[str, Callable[[Document, str], Keys]]] = {
     "device": _device_keys,
     "callflow": _callflow_keys,
     "resource": _resource_keys,
+    "media": _file_keys,
     "phone_number": _number_keys,
     "webhook": _webhook_keys,
 }

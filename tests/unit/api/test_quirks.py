@@ -60,6 +60,17 @@ def test_put_takes_id(given: Start, quirk: str) -> None:
     assert other.status == (400 if quirk else 201)
 
 
+@pytest.mark.parametrize("noun", ["users", "media"])
+def test_no_two_accounts_share_an_id_that_names_a_file(given: Start, noun: str) -> None:
+    acme, data = given("put_takes_id"), {"first_name": "J", "last_name": "D", "name": "n", "id": "ab" * 16}
+    other = acme.node.given_account("Other")
+    assert acme.node.put(f"{acme.base}/{noun}", data).status == 201
+    answer = acme.node.put(f"{other.base}/{noun}", data)
+    assert (answer.status, list(answer.data)) == (400, ["id"])
+    assert acme.node.delete(f"{acme.base}/{noun}/{'ab' * 16}").status == 200
+    assert acme.node.put(f"{other.base}/{noun}", data).status == 201
+
+
 @pytest.mark.parametrize(("quirk", "result"), [("", "error"), ("cancel_is_success", "success")])
 def test_cancel_is_success(given: Start, quirk: str, result: str) -> None:
     acme = given(quirk)
