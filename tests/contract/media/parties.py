@@ -87,6 +87,12 @@ class Person:
         self.speak(port.port, payload_type)
         relay.connect_leg(session_id, side, LOOPBACK, self.port, [payload_type, 101])
 
+    def expect(self, relay: RtpIoRelay, session_id: str, side: RelaySide) -> None:
+        """Let the relay know the port of a side that is open, and be mute."""
+        if not self.port:
+            self.port = self.stream.open(LOOPBACK)
+        relay.connect_leg(session_id, side, LOOPBACK, self.port, [PCMU, 101])
+
     def hears(self, tone_hz: float) -> bool:
         return self.stream.ear.heard(tone_hz) >= HEARD_S
 

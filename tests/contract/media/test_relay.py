@@ -227,6 +227,46 @@ def test_a_party_that_moves_is_followed(tmp_path):
     asyncio.run(scenario())
 
 
+def test_a_newcomer_is_heard_though_the_one_before_still_sends(tmp_path):
+    """A phone that refers sends until its BYE arrives; its packets must not win the side back."""
+
+    async def scenario():
+        async with given_relay(tmp_path) as relay:
+            with given_people(ANNA_HZ, BERT_HZ, CARL_HZ) as (anna, bert, carl):
+                await anna.answer(relay, "call", FIRST)
+                port = await relay.open_leg("call", SECOND)
+                bert.expect(relay, "call", SECOND)
+                await asyncio.sleep(0.05)
+                bert.speak(port.port)
+                relay.join("call")
+                await asyncio.sleep(0.1)
+                carl.expect(relay, "call", SECOND)
+                await asyncio.sleep(0.1)
+                carl.speak(port.port)
+                await asyncio.sleep(0.1)
+                bert.stream.close()
+                await listening(anna, carl)
+                assert anna.hears(CARL_HZ)
+                assert carl.hears(ANNA_HZ)
+                assert relay.reports == []
+
+    asyncio.run(scenario())
+
+
+def test_a_newcomer_that_is_mute_hears_soon(tmp_path):
+    async def scenario():
+        async with given_relay(tmp_path) as relay:
+            with given_people(ANNA_HZ, BERT_HZ, CARL_HZ) as (anna, bert, carl):
+                await anna.answer(relay, "call", FIRST)
+                bert.expect(relay, "call", SECOND)
+                carl.expect(relay, "call", SECOND)
+                relay.join("call")
+                await _until(lambda: carl.stream.packets_received)
+                assert relay.reports == []
+
+    asyncio.run(scenario())
+
+
 def test_close_frees_every_port(tmp_path):
     async def scenario():
         async with given_relay(tmp_path) as relay:

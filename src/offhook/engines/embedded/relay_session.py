@@ -28,7 +28,9 @@ class RelaySession:
         "ports",
         "recorded",
         "session_id",
+        "telling",
         "token",
+        "told",
         "where",
     )
 
@@ -46,6 +48,10 @@ class RelaySession:
         self.opening: dict[RelaySide, asyncio.TimerHandle] = {}
         self.where: dict[RelaySide, tuple[str, str]] = {}
         """By side: modifiers and address it was connected with last."""
+        self.told: dict[RelaySide, tuple[str, float]] = {}
+        """By side: the address the relay knows of, and since when (loop time)."""
+        self.telling: dict[RelaySide, asyncio.TimerHandle] = {}
+        """The sides whose new address it is told soon."""
         self.moving = asyncio.Lock()
         """Held while a side gets a port of the other family."""
         self.dtls_ports: dict[RelaySide, DtlsPort] = {}

@@ -58,6 +58,12 @@ first sender for good: early media of a device that loses the race, or a packet 
 MIN_PLAY_S: Final = 0.2
 """Some phones (baresip 1.0) do not notice a new source while their jitter buffer still fills, and then take
 all that follows for late packets: what is played to a side is played for longer than that, or not at all."""
+UPDATE_WINDOW_S: Final = 10.0
+"""RTPProxy ties a side to nobody for so long after it was told an address. If the one who leaves a side still
+sends when it is told of the one who comes within that time, it takes the former for the latter, for good."""
+HANDOVER_S: Final = 0.5
+"""So it is then told so much later: the newcomer has sent by itself and has taken the side, or, if it is
+mute, the other's last packets (it hangs up, or lost a race) have come."""
 FOR_EVER: Final = -1
 RETRY_S: Final = 2 * BELL_DELAY_S
 OPEN_ATTEMPTS: Final = 3
@@ -229,12 +235,13 @@ class RtpIoRelay:
         if dtls is not None and session.dtls_peers.get(side) == dtls and session.where[side][0] == modifiers:
             return  # a new offer that changes nothing: the address that ICE has found must stay
         session.where[side] = (modifiers, where)
-        self._send(
-            session_id,
-            f"L{modifiers}",
-            f"{where} {side.other} {side}{_encryption(session, side, dtls)}",
-            unknown="0",
-        )
+        encryption = _encryption(session, side, dtls)
+        self._withdraw(session, side)
+        if not encryption and self._is_handed_over(session, side):
+            loop = asyncio.get_running_loop()
+            session.telling[side] = loop.call_later(HANDOVER_S, self._tell, session, side, "")
+        else:
+            self._tell(session, side, encryption)
 
     def play(self, session_id: str, side: RelaySide, media: PreparedMedia, *, is_once: bool = False) -> None:
         """Play to a side, over and over or once; see MediaRelay."""
@@ -245,6 +252,9 @@ class RtpIoRelay:
             self.silence(session_id, side)
             asyncio.get_running_loop().call_soon(self._report, session_id, PlaybackFailed(media.name))
             return
+        if side in session.telling:  # the player goes by what was told
+            self._withdraw(session, side)
+            self._tell(session, side, "")
         self._start_player(session, side, f"{media.name} session", times=1 if is_once else FOR_EVER)
         session.playing_since[side] = asyncio.get_running_loop().time()
 
@@ -299,6 +309,30 @@ class RtpIoRelay:
         session = self._sessions.pop(session_id, None)
         if session is not None:
             self._delete(session)
+
+    # --- addresses -------------------------------------------------------------------------------
+
+    def _is_handed_over(self, session: RelaySession, side: RelaySide) -> bool:
+        """Tell whether somebody else has had this side until now, and only since a moment ago."""
+        where, at = session.told.get(side, ("", 0.0))
+        is_new = asyncio.get_running_loop().time() - at < UPDATE_WINDOW_S
+        return bool(where) and is_new and where != session.where[side][1]
+
+    def _tell(self, session: RelaySession, side: RelaySide, encryption: str) -> None:
+        """Tell the relay where a side receives."""
+        session.telling.pop(side, None)
+        if self._sessions.get(session.session_id) is not session:
+            return
+        modifiers, where = session.where[side]
+        session.told[side] = (where, asyncio.get_running_loop().time())
+        rest = f"{where} {side.other} {side}{encryption}"
+        self._send(session.session_id, f"L{modifiers}", rest, unknown="0")
+
+    def _withdraw(self, session: RelaySession, side: RelaySide) -> None:
+        """What was to be told is no longer so."""
+        telling = session.telling.pop(side, None)
+        if telling is not None:
+            telling.cancel()
 
     # --- gates -----------------------------------------------------------------------------------
 
