@@ -1,8 +1,11 @@
-"""Free ports on loopback, given out once until they are given back."""
+"""Free ports on loopback, given out once until they are given back, to one test process of a machine only."""
 
+import fcntl
 import os
 import random
 import socket
+import tempfile
+from pathlib import Path
 from typing import Final
 
 HOST: Final = "127.0.0.1"
@@ -19,6 +22,11 @@ TRIES: Final = 300
 
 _seed = random.Random(os.getpid())
 _given: set[int] = set()
+_claims: Final = os.open(
+    Path(tempfile.gettempdir(), f"offhook-test-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT, 0o600
+)
+"""An empty file. A lock on its octet n claims port n, which a server or phone binds only later: no other test
+process takes it before this one ends."""
 
 
 def free_port() -> int:
@@ -38,10 +46,18 @@ def free_block(size: int, *, within: range | None = None) -> int:
     tries = _seed.sample(starts, min(TRIES, len(starts)))  # at random first: other processes take ports too
     for start in (*tries, *starts):
         block = range(start, start + size)
-        if _given.isdisjoint(block) and all(_is_free(port) for port in block):
+        if _given.isdisjoint(block) and all(_is_free(port) for port in block) and _claim(block):
             _given.update(block)
             return start
     raise RuntimeError(f"no {size} free ports in a row in {within}")
+
+
+def _claim(block: range) -> bool:
+    try:
+        fcntl.lockf(_claims, fcntl.LOCK_EX | fcntl.LOCK_NB, len(block), block.start)
+    except OSError:
+        return False
+    return True
 
 
 def _is_free(port: int, host: str = HOST) -> bool:
@@ -57,6 +73,7 @@ def _is_free(port: int, host: str = HOST) -> bool:
 def give_back(block: range) -> None:
     """Let ports be given out again, once their owner has ended."""
     _given.difference_update(block)
+    fcntl.lockf(_claims, fcntl.LOCK_UN, len(block), block.start)
 
 
 def is_listening(port: int, host: str = HOST) -> bool:
