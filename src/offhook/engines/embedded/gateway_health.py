@@ -5,12 +5,13 @@ being down: with no other it is tried all the same.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
 
 from offhook.app.planning.gateway_servers import server_of, servers_of
+from offhook.app.planning.profile import text_at
 from offhook.app.ports import Document, Documents
 from offhook.directory.keys import GATEWAY
 from offhook.kernel import Clock
@@ -34,8 +35,11 @@ DOWN_STATUSES: Final = (408, 503)
 ASK_FROM: Final = "<sip:offhook@offhook.invalid>"
 
 
+_Key = tuple[str, TlsPeer]
+
+
 class _Server:
-    """One server: which resources name it, and how often in a row it said nothing."""
+    """One server and by what its certificate is judged: which resources say so, how often it said nothing."""
 
     __slots__ = ("address", "failures", "tls", "uri", "users")
 
@@ -65,7 +69,8 @@ class GatewayHealth:
         self._documents = documents
         self._clock = clock
         self._interval_s = interval_s
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[_Key, _Server] = {}
+        self._of_uri: dict[str, list[_Server]] = {}
         self._addresses: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -88,30 +93,40 @@ class GatewayHealth:
         """Take note of a resource that was written."""
         if document.type != "resource" or not self._interval_s:
             return
-        for server in [one for one in self._servers.values() if document.id in one.users]:
-            server.users.discard(document.id)
-        if not document.deleted:
-            for uri, gateway in servers_of(document):
-                self._use(uri, document.id, str(gateway.get("tls_ca") or ""), gateway.get("tls_verify", True))
-        for uri in [uri for uri, server in self._servers.items() if not server.users]:
-            del self._servers[uri]
+        wanted = {} if document.deleted else dict.fromkeys(_keys_of(document))
+        for key in [key for key, server in self._servers.items() if document.id in server.users]:
+            if key not in wanted:
+                self._drop(key, document.id)
+        for key in wanted:
+            self._use(key, document.id)
 
     def is_down(self, request_uri: str) -> bool:
-        """Tell whether the server of a gateway's Request-URI has been silent of late."""
-        server = self._servers.get(server_of(request_uri)) if self._servers else None
-        return server is not None and server.failures >= FAILURES
+        """Tell whether the server of a gateway's Request-URI has been silent of late, to all who ask it."""
+        servers = self._of_uri.get(server_of(request_uri), ()) if self._of_uri else ()
+        return bool(servers) and all(server.failures >= FAILURES for server in servers)
 
     def is_asked(self, address: str) -> bool:
         """Tell whether a server is asked at an address."""
         return address in self._addresses
 
-    def _use(self, uri: str, resource_id: str, ca: str, verify: bool) -> None:
-        server = self._servers.get(uri)
+    def _drop(self, key: _Key, resource_id: str) -> None:
+        server = self._servers[key]
+        server.users.discard(resource_id)
+        if server.users:
+            return
+        del self._servers[key]
+        others = self._of_uri[server.uri]
+        others.remove(server)
+        if not others:
+            del self._of_uri[server.uri]
+
+    def _use(self, key: _Key, resource_id: str) -> None:
+        server = self._servers.get(key)
         if server is None:
             if len(self._servers) >= SERVERS_MAX:
                 return
-            host = SipUri.parse(uri).host.strip("[]")
-            server = self._servers[uri] = _Server(uri, TlsPeer(host, ca, verify))
+            server = self._servers[key] = _Server(*key)
+            self._of_uri.setdefault(server.uri, []).append(server)
         server.users.add(resource_id)
 
     async def _run(self) -> None:
@@ -157,3 +172,9 @@ class GatewayHealth:
         if is_down != was_down:
             say: Callable[..., object] = _log.warning if is_down else _log.info
             say("gateway is down" if is_down else "gateway is up again", server=server.uri, reason=why)
+
+
+def _keys_of(resource: Document) -> Iterator[_Key]:
+    for uri, gateway in servers_of(resource):
+        host = SipUri.parse(uri).host.strip("[]")
+        yield uri, TlsPeer(host, text_at(gateway, "tls_ca"), gateway.get("tls_verify", True) is True)
