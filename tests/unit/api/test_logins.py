@@ -217,6 +217,61 @@ def test_plain_user_may_not_administer(node: ApiNode, acme: TestAccount) -> None
     assert node.patch(f"{acme.base}/users/{own}", {"last_name": "X"}, token=token).status == 200
 
 
+BARRED = {"dial_out": {"enabled": False}, "call_restriction": {"international": {"action": "deny"}}}
+
+
+@pytest.mark.parametrize("bounds", [{}, BARRED])
+def test_a_plain_user_lifts_no_bound_of_its_calls(
+    node: ApiNode, acme: TestAccount, bounds: dict[str, object]
+) -> None:
+    path = f"{acme.base}/users/{given_user(acme, **bounds)}"
+    token = login(node, acme).json["auth_token"]
+    own = node.get(path, token=token).data
+    refused = [
+        node.patch(path, {"dial_out": {"enabled": True}}, token=token),
+        node.patch(path, {"dial_out": {"calls": 100}}, token=token),
+        node.patch(path, {"call_restriction": {"international": {"action": "inherit"}}}, token=token),
+        node.post(path, own | {"dial_out": {"calls_per_minute": 100}}, token=token),
+    ]
+    if bounds:
+        refused.append(node.post(path, {"first_name": "Jane", "last_name": "X"}, token=token))
+        refused.append(node.patch(path, {"dial_out": None}, token=token))
+    assert [answer.status for answer in refused] == [403] * len(refused)
+    assert node.post(path, own | {"last_name": "X"}, token=token).status == 200
+    after = node.get(path).data
+    assert {name: after.get(name) for name in BARRED} == {name: own.get(name) for name in BARRED}
+    assert node.patch(path, {"dial_out": {"enabled": True}}).status == 200  # an administrator
+
+
+def test_a_plain_user_writes_nothing_but_its_own_document(node: ApiNode, acme: TestAccount) -> None:
+    given_user(acme)
+    carrier = {"name": "Carrier", "gateways": [{"server": "gw.example.com"}]}
+    documents: dict[str, dict[str, object]] = {
+        "devices": {"name": "Desk"},
+        "callflows": {"numbers": ["no_match"], "flow": {"module": "resources", "data": {}}},
+        "resources": carrier,
+        "clicktocall": {"name": "Call us", "extension": "1001"},
+        "media": {"name": "Hold"},
+        "webhooks": {"name": "W", "uri": "https://example.com/", "hook": "all"},
+    }
+    token = login(node, acme).json["auth_token"]
+    for noun, document in documents.items():
+        path = f"{acme.base}/{noun}"
+        item = f"{path}/{acme.created(noun, document)}"
+        refused = [
+            node.put(path, document, token=token),
+            node.post(item, document, token=token),
+            node.patch(item, {"name": "X", "dial_out": {"enabled": True}}, token=token),
+            node.delete(item, token=token),
+        ]
+        assert [answer.status for answer in refused] == [403] * 4, noun
+        assert node.get(path, token=token).status == 200
+    many = f"{acme.base}/resources/collection"
+    refused = [node.put(many, [carrier], token=token), node.patch(many, [{"id": "x"}], token=token),
+               node.put(f"{acme.base}/phone_numbers/+14158867900", token=token)]  # fmt: skip
+    assert [answer.status for answer in refused] == [403] * 3
+
+
 def test_priv_level_admin_may(node: ApiNode, acme: TestAccount) -> None:
     given_user(acme, priv_level="admin")
     token = login(node, acme).json["auth_token"]

@@ -21,6 +21,9 @@ DEVICE_SUMMARY: Final = ("name", "mac_address", "owner_id", "enabled", "device_t
 CALLFLOW_SUMMARY: Final = ("name", "type", "numbers", "patterns", "owner_id", "group_id", "flags")
 RESOURCE_SUMMARY: Final = ("name", "enabled", "weight_cost", "template_name", "classifiers")
 
+DIAL_BOUNDS: Final = ("dial_out", "call_restriction")
+"""What of a user says which numbers its phones may dial, and how often."""
+
 DEVICE_TYPE: Final = "sip_device"
 """What a device is that does not say it."""
 
@@ -50,6 +53,14 @@ class Users(Collection):
             raise NotAllowed
         data = request.data
         if data.get("priv_level", "user") != "user" or data.get("enabled", True) is not True:
+            raise NotAllowed
+
+    def check_change(self, request: Request, stored: Document) -> None:
+        """Keep a plain user off what bounds its calls, which a POST without it would lift as well."""
+        if request.caller.is_admin:
+            return
+        wanted = wanted_data(request, stored)
+        if any((wanted.get(bound) or {}) != (stored.data.get(bound) or {}) for bound in DIAL_BOUNDS):
             raise NotAllowed
 
     async def delete(self, request: Request) -> Reply:

@@ -22,6 +22,7 @@ class _Collections(Resources):
 
     async def create_many(self, request: Request) -> Reply:
         """PUT of a list: new resources. Faults go by place in the list, as there are no ids yet."""
+        self.check_write(request, "")
         self.place(request)
         items = _items(request)
         names = [str(number) for number in range(len(items))]
@@ -29,6 +30,7 @@ class _Collections(Resources):
 
     async def change_many(self, request: Request) -> Reply:
         """POST or PATCH of a list: each item is merged into the resource of its `id`."""
+        self.check_write(request, "")
         place = self.place(request)
         wanted: list[tuple[Json, Document | None]] = []
         missing: Json = {}
@@ -49,7 +51,6 @@ class _Collections(Resources):
     async def _store(
         self, request: Request, wanted: list[tuple[Json, Document | None]], names: list[str]
     ) -> Reply:
-        self.check_write(request, "")
         faults = {
             name: wrong
             for name, (data, before) in zip(names, wanted, strict=True)

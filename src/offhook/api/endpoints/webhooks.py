@@ -42,7 +42,8 @@ class Webhooks(Collection):
         return public(document) | _disabled(document) | secret
 
     def check_write(self, request: Request, document_id: str) -> None:
-        """Refuse an address that this server must not be made to talk to."""
+        """Refuse plain users, and an address that this server must not be made to talk to."""
+        super().check_write(request, document_id)
         uri = request.data.get("uri")
         if isinstance(uri, str) and not self.services.webhooks.may_reach(uri):
             raise field_fault("uri", "error", "invalid client URL", cause=uri[:256])
