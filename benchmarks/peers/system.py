@@ -1,5 +1,6 @@
 """What a benchmark asks of a system, and what it reads of its processes."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -71,8 +72,9 @@ def usage(processes: Iterable[int]) -> Usage:
 def _family(process: int) -> set[int]:
     found = {process}
     for task in Path(f"/proc/{process}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found |= _family(int(child))
+        with contextlib.suppress(OSError):  # a thread that ended meanwhile
+            for child in (task / "children").read_text().split():
+                found |= _family(int(child))
     return found
 
 
