@@ -9,6 +9,7 @@ import sys
 import wave
 from array import array
 from collections.abc import Iterator, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,6 +26,9 @@ RTP_HEADER_BYTES: Final = 12
 JUMP_SAMPLES: Final = SAMPLE_RATE // 2
 """A clock that is off by more than this is another clock (a new source, a pause): arrival counts then."""
 LIMIT: Final = 32_767
+BLOCK_SAMPLES: Final = 8_192
+"""Mixed at a time: as Python numbers they take twenty times their room, an hour of them a gigabyte."""
+Capture = bytes | mmap
 
 
 class Packet(NamedTuple):
@@ -37,7 +41,7 @@ class Packet(NamedTuple):
     payload: bytes
 
 
-def packets(capture: bytes) -> Iterator[Packet]:
+def packets(capture: Capture) -> Iterator[Packet]:
     """Yield the G.711 packets of a capture in order; what is cut off or something else is left out."""
     position = FILE_HEADER_BYTES
     while position + PACKET_HEADER.size <= len(capture):
@@ -54,7 +58,7 @@ def packets(capture: bytes) -> Iterator[Packet]:
 
 def place(found: Iterator[Packet], begin: float, count: int) -> "array[int]":
     """Return one direction as `count` samples from `begin`, silent where nothing came."""
-    track = array("h", bytes(2 * count))
+    track = array("h", [0]) * count
     last: Packet | None = None
     offset = 0
     for packet in found:
@@ -75,25 +79,36 @@ def _signed(difference: int) -> int:
 
 
 def mix(tracks: Sequence["array[int]"]) -> "array[int]":
-    """Return the sum of the directions, cut off where it is too loud."""
-    if len(tracks) == 1:
-        return tracks[0]
-    return array("h", [max(-LIMIT, min(LIMIT, sum(samples))) for samples in zip(*tracks, strict=True)])
+    """Return the sum of the directions, cut off where it is too loud; it takes the room of the first."""
+    if len(tracks) < 2:
+        return tracks[0] if tracks else array("h")
+    mixed = tracks[0]
+    for start in range(0, len(mixed), BLOCK_SAMPLES):
+        block = slice(start, start + BLOCK_SAMPLES)
+        together = zip(*(track[block] for track in tracks), strict=True)
+        mixed[block] = array("h", [max(-LIMIT, min(LIMIT, sum(samples))) for samples in together])
+    return mixed
 
 
-def make_wav(target: Path, begin: float, end: float, captures: Sequence[bytes]) -> None:
+def make_wav(target: Path, begin: float, end: float, captures: Sequence[Capture]) -> None:
     """Write the WAV file."""
     count = int(min(max(end - begin, 0.0), SECONDS_MAX) * SAMPLE_RATE)
     mixed = mix([place(packets(capture), begin, count) for capture in captures])
     with wave.open(str(target), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes(mixed.tobytes())
+        file.writeframes(mixed)
+
+
+def _mapped(path: Path) -> Capture:
+    """Return what a file holds, read as it is looked at; of an empty one nothing can be mapped."""
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ) if path.stat().st_size else b""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Make the file that the arguments say."""
     target, begin, end, *captures = arguments
-    make_wav(Path(target), float(begin), float(end), [Path(name).read_bytes() for name in captures])
+    make_wav(Path(target), float(begin), float(end), [_mapped(Path(name)) for name in captures])
 
 
 if __name__ == "__main__":

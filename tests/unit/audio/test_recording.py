@@ -1,7 +1,9 @@
 """What RTPProxy captured becomes one WAV file: in time, mixed, whatever is missing or broken."""
 
 import struct
+import tracemalloc
 import wave
+from array import array
 from pathlib import Path
 
 import pytest
@@ -108,9 +110,24 @@ def test_a_capture_that_was_cut_off_gives_what_is_whole() -> None:
 
 
 def test_loud_voices_are_cut_off_not_turned_over() -> None:
-    from array import array
-
     assert list(mix([array("h", [30_000, -30_000]), array("h", [30_000, -30_000])])) == [32_767, -32_767]
+
+
+def test_mixing_takes_little_more_room_than_the_samples() -> None:
+    tracks = [array("h", [1_000 + number]) * 160_000 for number in range(2)]
+    tracemalloc.start()
+    try:
+        mixed = mix(tracks)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert set(mixed) == {2_001}
+    assert most < 1_000_000  # as a list of numbers: 6 MB
+
+
+def test_a_capture_of_which_nothing_was_written_is_silence(tmp_path: Path) -> None:
+    with wave.open(str(make(tmp_path, BEGIN + 1, b"", capture(600, 0.1)))) as file:
+        assert file.getnframes() == 8_000
 
 
 def test_a_recording_is_bounded(tmp_path: Path) -> None:
