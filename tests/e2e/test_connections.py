@@ -73,6 +73,25 @@ def test_a_stalled_answer_can_be_aborted() -> None:
     assert aborted.is_set()
 
 
+def test_a_request_that_has_begun_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.3)
+    answers: list[bytes] = []
+
+    async def says_ok(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def talk(client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(client, b"GET / HT")
+        await asyncio.sleep(0.6)
+        await loop.sock_sendall(client, b"TP/1.1\r\nHost: x\r\n\r\n")
+        answers.append(await loop.sock_recv(client, 65_536))
+
+    served(says_ok, talk)
+    assert answers[0].startswith(b"HTTP/1.1 204")
+
+
 def websocket_app(work: Callable[[Any, Any], Awaitable[None]]) -> App:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()

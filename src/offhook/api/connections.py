@@ -76,6 +76,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request's scope."""
         super().on_message_begin()
+        self._stop_waiting()  # for a request to begin; from now on for its end
         self.is_partial, self.is_refused = True, False
         self.scope["extensions"] = {"offhook.abort": self.transport.abort}  # type: ignore[dict-item]
 
