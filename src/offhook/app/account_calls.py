@@ -72,11 +72,13 @@ class AccountCalls:
         device_id is the phone that has asked for it: it has dialled to outside then.
         """
         calls = self._trunks.get(plan.account_id, {})
-        if plan.call_id not in calls or not goes_out(party):
+        if plan.call_id not in calls:
             return
-        if device_id:
+        if device_id and leaves_account(party):
             self._referred.setdefault(plan.call_id, []).append(device_id)
             self._count_dialled(plan.account_id, device_id, 1)
+        if not goes_out(party):
+            return
         before = self.usage(plan.account_id)
         is_first = not calls[plan.call_id]
         calls[plan.call_id] += 1
@@ -122,8 +124,17 @@ def trunks_of(plan: CallPlan) -> int:
 
 def goes_out(party: PartyPlan) -> bool:
     """Tell whether a party may be reached through a carrier."""
+    return _reaches(party, EndpointKind.GATEWAY)
+
+
+def leaves_account(party: PartyPlan) -> bool:
+    """Tell whether a party may be outside the account: behind a carrier, or at a SIP URI."""
+    return _reaches(party, EndpointKind.GATEWAY, EndpointKind.URI)
+
+
+def _reaches(party: PartyPlan, *kinds: EndpointKind) -> bool:
     return any(
-        endpoint.kind is EndpointKind.GATEWAY and not endpoint.is_caller
+        endpoint.kind in kinds and not endpoint.is_caller
         for step in party.steps
         for endpoint in step.endpoints
     )

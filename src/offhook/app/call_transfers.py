@@ -14,7 +14,7 @@ from offhook.calls.model import By, EndpointKind, Handover, Leg, LegState, Party
 from offhook.calls.policy import refusal_of, side_as_by
 from offhook.directory.model import Document, Json
 
-from .account_calls import AccountUsage, goes_out, refuse_party
+from .account_calls import AccountUsage, goes_out, leaves_account, refuse_party
 from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
 from .errors import AppError, CallLimitReached, NoCredit, TooManyRequests
@@ -263,7 +263,8 @@ class CallTransfers:
     async def _bounded(self, account: Document, leg: Leg, party: PartyPlan) -> ExitStack:
         """Count a target outside against the bounds of the phone that asks. Raises TooManyRequests."""
         device = await self._documents.get(account.id, leg.endpoint.endpoint_id, type="device")
-        if device is None or not goes_out(party) or classify(party.number) == EMERGENCY:
+        is_emergency = goes_out(party) and classify(party.number) == EMERGENCY
+        if device is None or not leaves_account(party) or is_emergency:
             return ExitStack()
         owner = await AccountDirectory(self._documents, account).owner_of(device)
         return self._dial_out.within(Dialler(account, owner, device), party.number)

@@ -106,6 +106,28 @@ def test_transfers_to_outside_are_bounded_as_calls_are(office: Office) -> None:
     assert office.refer(again, "sip:+15551234568@REALM") == [503]
 
 
+def test_a_phone_transfers_to_a_sip_uri_only_where_it_may_dial_out(office: Office) -> None:
+    office.node.patch(office.acme.base, {"sip_uri_allow": ["far.example.org"]})
+    first, _ = office.connect()
+    assert office.refer(first, "sip:bob@far.example.org") == [403]
+    assert office.refer(first, "sip:911@far.example.org") == [403]
+    assert office.dialled() == []
+    office.node.patch(office.acme.base, {"dial_out": {"enabled": True}})
+    assert office.refer(first, "sip:bob@far.example.org") == [202, 180, 200]
+    assert office.dialled() == ["sip:bob@far.example.org"]
+
+
+def test_transfers_to_sip_uris_are_bounded_as_calls_are(office: Office) -> None:
+    office.node.patch(
+        office.acme.base, {"sip_uri_allow": ["far.example.org"], "dial_out": {"enabled": True, "calls": 1}}
+    )
+    first, _ = office.connect()
+    assert office.refer(first, "sip:bob@far.example.org")[0] == 202
+    again, _ = office.connect()
+    assert office.refer(again, "sip:911@far.example.org") == [503]
+    assert office.refer(again, "sip:+15551234567@REALM") == [503]
+
+
 @pytest.mark.parametrize(
     "target", ["sip:1@evil.example.com", "sip:a%0d%0ab@REALM", "sip:@REALM", "http://x/"]
 )

@@ -15,8 +15,9 @@ from offhook.sip.errors import RemoteMalformed
 from offhook.sip.uri import SipUri
 
 from .contacts import parse_contact
-from .dialling import OVER_HTTP, Dialling, by_phone
+from .dialling import OVER_HTTP, Dialling, by_phone, may_dial_out
 from .endpoints import LegView
+from .errors import DialOutBarred
 from .flow import Walk
 from .flow_modules import follow
 from .numbers import apply_dial_plan, is_reconcilable, normalise
@@ -56,6 +57,8 @@ async def plan_number(
         field=FIELD,
     )
     if contact.uri is not None:
+        if wanted.by_phone and not may_dial_out(payer):
+            raise DialOutBarred(contact.number, classifier="SIP URI")
         step = Step(rings=(UriRing(uri=contact.uri),))
         route = Route(number=contact.number, steps=(step,), words=f"SIP URI at {contact.uri.host_port}")
     else:
