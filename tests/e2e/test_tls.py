@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.contract.engines.given_engine import given_phone, until
 
@@ -14,7 +15,7 @@ from .conftest import FarEnd
 from .harness import Account, Server
 from .harness.certificates import Certificate, self_signed
 from .harness.far_ends import ANSWERS
-from .harness.ports import HOST
+from .harness.ports import HOST, free_port
 from .harness.tls_front import TlsFront
 from .test_gateway import NUMBER, create_caller
 
@@ -130,6 +131,16 @@ def ask_options(server: Server, context: ssl.SSLContext) -> bytes:
     ):
         connection.sendall("\r\n".join(lines).encode())
         return connection.recv(4_096)
+
+
+def test_websockets_on_a_port_of_their_own_have_the_certificate_too(tmp_path: Path) -> None:
+    port = free_port()
+    certificate = self_signed(tmp_path, "http")
+    with (
+        Server(tmp_path, certificate=certificate, OFFHOOK_WEBSOCKET_PORT=str(port)) as running,
+        connect(f"wss://{running.host}:{port}/anything", ssl=running.tls) as client,
+    ):
+        assert client.ping().wait(30.0)
 
 
 def test_own_certificate_is_made_once_and_its_key_is_secret(server: Server, own: Path) -> None:

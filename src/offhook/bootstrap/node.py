@@ -195,7 +195,9 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
-        transfers = CallTransfers(self.calls, planning, dial_out, own_hosts=self._own_hosts)
+        transfers = CallTransfers(
+            self.calls, planning, dial_out, clock=clock, own_hosts=self._own_hosts
+        )
         self.calls.take_referral = transfers.take_referral
         self._closing.push_async_callback(transfers.stop)
         services = ApiServices(
@@ -252,7 +254,13 @@ class Node:
         await server.start()
         self._closing.push_async_callback(server.stop)
         if settings.websocket_port:
-            sockets_only = HttpServer(websockets, settings.http_host, settings.websocket_port)
+            sockets_only = HttpServer(
+                websockets,
+                settings.http_host,
+                settings.websocket_port,
+                certificate=settings.http_tls_cert,
+                key=settings.http_tls_key,
+            )
             await sockets_only.start()
             self._closing.push_async_callback(sockets_only.stop)
         self._closing.callback(call_streams.stop)  # the server waits for its answers
