@@ -13,11 +13,13 @@ from offhook.calls.events import LegReferred
 from offhook.calls.model import By, EndpointKind, Handover, Leg, LegState, PartyPlan, Transfer
 from offhook.calls.policy import refusal_of, side_as_by
 from offhook.directory.model import Document, Json
+from offhook.kernel import Clock
 
 from .account_calls import AccountUsage, goes_out, leaves_account, refuse_party
+from .accounts import refuse_closed
 from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
-from .errors import AppError, CallLimitReached, NoCredit, TooManyRequests
+from .errors import AppError, CallLimitReached, InvalidDocument, NoCredit, TooManyRequests
 from .own_media import foreign_media, party_with_own_media
 from .planning import (
     CallRestricted,
@@ -50,6 +52,7 @@ _STATUS_OF_REFUSAL: Final[dict[type[AppError], int]] = {
     CallRestricted: 403,
     DialOutBarred: 403,
     SipUriNotAllowed: 403,
+    InvalidDocument: 403,  # the account is disabled, or its time is over
     NumberInvalid: 484,
     CallLimitReached: 503,
     NoCredit: 503,
@@ -119,11 +122,13 @@ class CallTransfers:
         planning: Planning,
         dial_out: DialOut,
         *,
+        clock: Clock,
         own_hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._calls = calls
         self._planning = planning
         self._dial_out = dial_out
+        self._clock = clock
         self._documents = planning.documents
         self._own_hosts = own_hosts
         """Names and addresses of this node: a phone's target at one of them is a number it dials."""
@@ -243,8 +248,9 @@ class CallTransfers:
                 raise NotTransferable("no two joined calls of this phone")
             return
         account = await self._documents.get(view.plan.account_id, view.plan.account_id, type="account")
-        if account is None or account.data.get("enabled", True) is False:
-            raise NotTransferable("the account is disabled")
+        if account is None:
+            raise NotTransferable("the account is gone")
+        refuse_closed(account, self._clock.epoch())
         headers = _referred_by(leg.endpoint.to_uri)
         if event.replaces:
             headers = (*headers, ("Replaces", event.replaces), ("Require", "replaces"))

@@ -11,6 +11,7 @@ from offhook.directory.numbers import normalise
 from offhook.kernel import Clock
 
 from .account_calls import is_dialled_out, refuse_beyond
+from .accounts import refuse_closed
 from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
 from .errors import NotAllowed
@@ -35,12 +36,14 @@ class InboundCalls:
     async def by_phone(self, device: Document, request: InboundRequest) -> LiveCall:
         """Place the call of a device that has proved who it is.
 
-        Raises PlanRefused, NotAllowed (account, owner or device is off), TooManyRequests (too many calls
-        outside), CallLimitReached, NoCredit, CallRefused, StorageLost.
+        Raises PlanRefused, InvalidDocument (the account is disabled or its time is over), NotAllowed (owner
+        or device is off), TooManyRequests (too many calls outside), CallLimitReached, NoCredit, CallRefused,
+        StorageLost.
         """
         account = await self._account(device.account_id)
+        refuse_closed(account, self._clock.epoch())
         owner = await AccountDirectory(self._planning.documents, account).owner_of(device)
-        for document in (account, owner, device):
+        for document in (owner, device):
             if document is not None and document.data.get("enabled", True) is False:
                 raise NotAllowed
         plan = await plan_phone_call(
@@ -54,14 +57,13 @@ class InboundCalls:
     async def by_trunk(self, resources: Sequence[Document], request: InboundRequest) -> LiveCall:
         """Place the call that a carrier brings; of several that it may be, the first that owns the number.
 
-        Raises PlanRefused (NumberUnknown: none of them brings calls for this number), NotAllowed,
-        CallLimitReached, NoCredit, CallRefused, StorageLost.
+        Raises PlanRefused (NumberUnknown: none of them brings calls for this number), InvalidDocument (the
+        account is disabled or its time is over), CallLimitReached, NoCredit, CallRefused, StorageLost.
         """
         for resource in resources:
             account = await self._account_of(resource, request.number)
             if account is not None:
-                if account.data.get("enabled", True) is False:
-                    raise NotAllowed
+                refuse_closed(account, self._clock.epoch())
                 plan = await plan_trunk_call(
                     request, resource=resource, account=account, world=self._planning, now=self._clock.epoch()
                 )

@@ -195,9 +195,7 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
-        transfers = CallTransfers(
-            self.calls, planning, dial_out, clock=clock, own_hosts=self._own_hosts
-        )
+        transfers = CallTransfers(self.calls, planning, dial_out, clock=clock, own_hosts=self._own_hosts)
         self.calls.take_referral = transfers.take_referral
         self._closing.push_async_callback(transfers.stop)
         services = ApiServices(

@@ -6,6 +6,7 @@ import pytest
 
 from offhook.calls.commands import AnswerReferral, DialLeg, LinkLegs, TellReferrer
 from offhook.calls.events import LegEnded, LegEvent, LegReferred
+from offhook.kernel import gregorian_s
 
 from .node import ApiNode, TestAccount, settle
 
@@ -135,6 +136,20 @@ def test_a_target_that_may_not_be_is_refused(office: Office, target: str) -> Non
     first, _ = office.connect()
     [status] = office.refer(first, target)
     assert status in (403, 404, 484)
+    assert office.dialled() == []
+
+
+@pytest.mark.parametrize("why", ["disabled", "over"])
+def test_phones_of_an_account_that_is_closed_transfer_nobody(office: Office, why: str) -> None:
+    node, base = office.node, office.acme.base
+    first, _ = office.connect()
+    closed = (
+        node.post(f"{base}/trial", {"expires": gregorian_s(0.0)})
+        if why == "over"
+        else node.patch(base, {"enabled": False})
+    )
+    assert closed.status == 200, closed.body
+    assert office.refer(first, "sip:1003@REALM") == [403]
     assert office.dialled() == []
 
 

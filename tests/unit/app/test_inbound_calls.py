@@ -7,11 +7,13 @@ import pytest
 
 from offhook.app.account_calls import AccountCalls, AccountUsage
 from offhook.app.dial_out import DialOut
-from offhook.app.errors import NoCredit, NotAllowed, TooManyRequests
+from offhook.app.errors import InvalidDocument, NoCredit, NotAllowed, TooManyRequests
 from offhook.app.inbound_calls import InboundCalls
 from offhook.app.planning import CallerId, InboundRequest, NumberUnknown
 from offhook.calls.model import CallPlan
 from offhook.directory.model import GLOBAL_ACCOUNT, Document
+from offhook.engines.embedded.inbound_invites import refusal_of
+from offhook.kernel import gregorian_s
 from tests.unit.planning.directory import ACCOUNT_ID, NOW, Account
 
 OUTSIDE = "+14158867900"
@@ -132,12 +134,30 @@ def test_calls_inside_and_emergencies_are_not_counted() -> None:
     assert desk.calls.dialled_out(ACCOUNT_ID) == 10  # of emergencies: they take a line all the same
 
 
-@pytest.mark.parametrize("off", ["account", "user", "device"])
+@pytest.mark.parametrize("why", ["disabled", "over"])
+def test_phones_and_carriers_of_an_account_that_is_closed_call_nobody(why: str) -> None:
+    desk = Desk()
+    desk.account.given_extension(DID, "dev2")
+    trunk, account = desk.account.given_carrier("trunk"), desk.account.account
+    account.private["trial_expires"] = gregorian_s(NOW) + 1
+    assert desk.dial(DID) is not desk.bring(DID, trunk)
+    if why == "over":
+        account.private["trial_expires"] = gregorian_s(NOW)
+    else:
+        account.data["enabled"] = False
+    for call in (lambda: desk.dial(DID), lambda: desk.bring(DID, trunk)):
+        with pytest.raises(InvalidDocument) as refused:
+            call()
+        assert refusal_of(refused.value) == (403, 0)
+    assert len(desk.calls.plans) == 2
+
+
+@pytest.mark.parametrize("off", ["user", "device"])
 def test_who_is_switched_off_calls_nobody(off: str) -> None:
     desk = Desk()
     user = desk.account.given_user("jane", "Jane", "Doe")
     phone = desk.account.given_device("janes", owner="jane")
-    {"account": desk.account.account, "user": user, "device": phone}[off].data["enabled"] = False
+    {"user": user, "device": phone}[off].data["enabled"] = False
     with pytest.raises(NotAllowed):
         desk.dial(OUTSIDE, phone)
     assert desk.calls.plans == []
