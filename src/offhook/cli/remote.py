@@ -1,9 +1,12 @@
 """`offhook call` and `offhook explain`: a call seen from outside, over the API like any client."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -118,23 +121,35 @@ def _followed(client: ApiClient, where: str, *, as_json: bool) -> int:
     if not as_json:
         out.print(f"call {where.rpartition('/')[2]}", markup=False)
     last: Json = {}
-    while True:
-        try:
-            for event in _steps(client, where, after=str(last.get("sequence", ""))):
-                last = event.data
-                if as_json:
-                    print(json.dumps(last), flush=True)
-                else:
-                    out.print(_step(last), markup=False)
-            break
-        except KeyboardInterrupt:
-            client.request("DELETE", where)  # the stream then tells its end
+    with _ended_by_ctrl_c(client, where):
+        for event in _steps(client, where):
+            last = event.data
+            if as_json:
+                print(json.dumps(last), flush=True)
+            else:
+                out.print(_step(last), markup=False)
     return EXIT.get(str(last.get("outcome", "")), 1)
 
 
-def _steps(client: ApiClient, where: str, *, after: str) -> Iterator[Event]:
+@contextmanager
+def _ended_by_ctrl_c(client: ApiClient, where: str) -> Iterator[None]:
+    """Let the first Ctrl-C end the call, whose stream then tells so; the second one ends us."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        with suppress(ApiUnreachable):
+            client.request("DELETE", where)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _steps(client: ApiClient, where: str) -> Iterator[Event]:
     """Yield the steps to the last, over several connections if need be. Raises ApiUnreachable, ApiRefused."""
-    attempts = 0
+    attempts, after = 0, ""
     while True:
         try:
             for event in client.events(f"{where}/events", after=after):

@@ -10,6 +10,7 @@ from offhook.calls.commands import HangUpLeg, HoldLeg, PlayOnce, StartRecording,
 from offhook.calls.events import RecordingMade
 
 from .node import Answer, ApiNode, TestAccount, settle
+from .test_call_events import wait_for_state
 
 
 class Joined:
@@ -53,10 +54,8 @@ def joined(node: ApiNode, acme: TestAccount) -> Joined:
 def test_hangup_ends_the_call(joined: Joined) -> None:
     answer = joined.node.post(joined.path(), {"action": "hangup"})
     assert (answer.status, answer.data) == (202, "hangup initiated")
-    for _ in range(100):
-        call = joined.node.get(f"{joined.acme.base}/calls/{joined.call_id}").data
-        if "outcome" in call:
-            break
+    wait_for_state(joined.acme, joined.call_id, "ended")
+    call = joined.node.get(f"{joined.acme.base}/calls/{joined.call_id}").data
     assert (call["outcome"], call["by"]) == ("connected", "api")
     assert joined.node.post(joined.path(), {"action": "hangup"}).status == 404
 
