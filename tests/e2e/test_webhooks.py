@@ -99,6 +99,7 @@ def test_410_and_retry_after(account: Account) -> None:
         wait_for(
             lambda: not account.get("webhooks", gone_hook["id"])["enabled"], timeout_s=5, what="410 to count"
         )
+        until_then = len(gone.received)  # another event of the call may have been on its way
         account.connect(button, "1002")
         busy.wait_for_outcome(call_id)
         wait_for(lambda: len(busy.received) == 3, timeout_s=5, what="both calls")
@@ -108,7 +109,7 @@ def test_410_and_retry_after(account: Account) -> None:
         ]
         assert min(each.at for each in busy.received[1:]) - refused.at >= 1.9
         assert again.body == refused.body
-        assert len(gone.received) == 1
+        assert len(gone.received) == until_then <= 2
 
 
 def test_a_redirect_is_not_followed_and_an_event_is_redelivered_by_hand(account: Account) -> None:

@@ -28,7 +28,7 @@ def given_node(folder: Path) -> Iterator[Server]:
     """Lend a node with two engine workers beside it, not started."""
     ports = range(first := free_block(8), first + 8)
     settings = {"OFFHOOK_WORKERS": str(WORKERS), "OFFHOOK_WORKER_SIP_PORT": str(first)}
-    node = Server(folder, media_ports=300 * WORKERS, **settings)
+    node = Server(folder, media_ports=60 * WORKERS, **settings)
     try:
         yield node
     finally:
