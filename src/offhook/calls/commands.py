@@ -202,15 +202,11 @@ class StopTimer(msgspec.Struct, frozen=True):
     name: str
 
 
-EngineCommand = (
-    DialLeg
-    | TakeLeg
-    | AlertLeg
+LegCommand = (
+    AlertLeg
     | AnswerLeg
     | ConfirmLeg
     | HangUpLeg
-    | HangUpSurplus
-    | EndLostLeg
     | PlayToLeg
     | JoinLegs
     | PassEarlyMedia
@@ -224,6 +220,14 @@ EngineCommand = (
     | StartRecording
     | StopRecording
 )
+"""Those for a leg that an engine has already."""
+
+EngineCommand = DialLeg | TakeLeg | EndLostLeg | HangUpSurplus | LegCommand
 TimerCommand = StartTimer | StopTimer
 CallCommand = EndLinkedCall
 """What one call asks of another."""
+
+
+def leg_id_of(command: LegCommand) -> str:
+    """Return the id of the leg that a command is for; of two, the first."""
+    return command.first_leg_id if isinstance(command, JoinLegs | PassEarlyMedia) else command.leg_id

@@ -3,11 +3,18 @@
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from offhook.calls.commands import ConfirmLeg, HangUpSurplus, HoldLeg, UnholdLeg
+from offhook.calls.commands import (
+    ConfirmLeg,
+    EngineCommand,
+    HangUpSurplus,
+    HoldLeg,
+    LegCommand,
+    UnholdLeg,
+)
 from offhook.calls.events import (
     LegAnswered,
     LegEnded,
@@ -19,7 +26,16 @@ from offhook.calls.events import (
 from offhook.phone import Answering
 from tests.e2e.harness.ports import free_port
 
-from .given_engine import HOST, GivenLegs, Legs, given_dead_engine, given_phone, until
+from .given_engine import (
+    HOST,
+    GivenLegs,
+    Legs,
+    build_embedded,
+    given_dead_engine,
+    given_media_ports,
+    given_phone,
+    until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -309,3 +325,10 @@ def test_a_held_party_hears_music_the_other_nothing_and_then_each_other_again(
             await legs.over("b")
 
     run(scenario())
+
+
+def test_every_command_of_the_port_has_its_place(tmp_path: Path) -> None:
+    with given_media_ports() as media:
+        engine, _, _ = build_embedded(tmp_path, media)
+    assert set(engine._of_leg) == set(get_args(LegCommand))
+    assert set(engine._of_none) | set(engine._of_leg) == set(get_args(EngineCommand))

@@ -6,13 +6,14 @@ acknowledged at once, so both legs have media before they are joined and no phon
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
 
 from offhook.app.ports import TraceLine
+from offhook.calls import policy
 from offhook.calls.commands import (
     AlertLeg,
     AnswerLeg,
@@ -25,6 +26,7 @@ from offhook.calls.commands import (
     HangUpSurplus,
     HoldLeg,
     JoinLegs,
+    LegCommand,
     LinkLegs,
     PassEarlyMedia,
     PlayOnce,
@@ -35,12 +37,11 @@ from offhook.calls.commands import (
     TakeLeg,
     TellReferrer,
     UnholdLeg,
+    leg_id_of,
 )
 from offhook.calls.events import LegAnswered, LegEnded, LegEvent, LegRinging
-from offhook.calls.model import CallPlan, EndpointPlan
+from offhook.calls.model import CallPlan
 from offhook.kernel import Clock, Random
-from offhook.sip.client_invite import ClientInvite
-from offhook.sip.errors import LocalOverload, RemoteMalformed, SipError
 from offhook.sip.events import (
     AckReceived,
     Cancelled,
@@ -59,13 +60,12 @@ from offhook.sip.events import (
     SurplusAnswered,
     UpdateAnswered,
 )
-from offhook.sip.flows import WEBSOCKETS, Flow, TlsPeer
 from offhook.sip.message import Response
-from offhook.sip.uri import SipUri
 
 from .call_media import CallMedia, CallMediaFactory, MediaIncompatible
 from .callers import Callers
-from .failover import SILENCE_S, is_worth_another, request_to
+from .dialling import Dialling
+from .hearing import Hearing
 from .identities import LegIdentities
 from .infos import Infos
 from .joins import Joins, note_gone
@@ -74,9 +74,8 @@ from .reasons import bye_headers, cause_of_bye, cause_of_refusal, reason_of, ret
 from .recovery import LostLeg, Recovery
 from .redirects import RedirectRules, targets_of
 from .referrals import Referrals
-from .relay import MediaError, RelayFull, RelaySide
-from .requests import invite_request
-from .resolver import Resolver, Unresolvable
+from .relay import RelaySide
+from .resolver import Resolver
 from .sessions import Sessions
 from .surplus import SurplusAnswers, to_journal
 from .trace import SipTrace
@@ -97,9 +96,6 @@ class Inbound(Protocol):
 
 STOP_BOUND_S: Final = 3.0
 """Far ends that have not answered our BYE by then are left to notice by themselves."""
-
-PLATFORM_CAUSE: Final = "CRASH"
-"""KAZOO's word for an end that is our own fault."""
 
 
 class EmbeddedEngine:
@@ -122,7 +118,6 @@ class EmbeddedEngine:
         self._core = endpoint.core
         self._media = media
         self._inbound = inbound
-        self._resolver = resolver
         self._trace = trace
         self._clock = clock
         self._random = random
@@ -148,7 +143,34 @@ class EmbeddedEngine:
         }
         self._surplus = SurplusAnswers(self, self._core, clock)
         self._callers = Callers(self, endpoint, clock, identities, trace)
-        self._recovery = Recovery(self, endpoint, clock, identities, self._flows_to)
+        self._dialling = Dialling(self, endpoint, resolver, clock, identities)
+        self._recovery = Recovery(self, endpoint, clock, identities, self._dialling.flows_to)
+        hearing = Hearing(self, self._callers, trace, clock)
+        self._of_none: dict[type, Callable[[Any], None]] = {
+            DialLeg: self._dial,
+            TakeLeg: self._callers.take,
+            EndLostLeg: self._end_lost,
+            HangUpSurplus: self._surplus.hang_up,
+        }
+        """What brings its leg along, or has none any more."""
+        self._of_leg: dict[type, Callable[[EngineLeg, Any], None]] = {
+            AlertLeg: lambda leg, command: self._callers.alert(leg),
+            AnswerLeg: self._answer,
+            ConfirmLeg: lambda leg, command: self._confirm(leg),
+            HangUpLeg: self._hang_up,
+            JoinLegs: self._join,
+            LinkLegs: self._link,
+            PlayToLeg: hearing.play,
+            PlayOnce: hearing.play_once,
+            StopPlaying: hearing.stop_playing,
+            HoldLeg: hearing.hold,
+            UnholdLeg: hearing.unhold,
+            PassEarlyMedia: hearing.pass_early_media,
+            StartRecording: hearing.start_recording,
+            StopRecording: hearing.stop_recording,
+            AnswerReferral: self._referrals.answer,
+            TellReferrer: self._referrals.tell,
+        }
 
     # --- the port -----------------------------------------------------------------------------------
 
@@ -189,81 +211,32 @@ class EmbeddedEngine:
             _log.exception("a command was not carried out", command=type(command).__name__)
 
     def _perform(self, command: EngineCommand) -> None:
-        if isinstance(command, DialLeg):
-            self._dial(command)
-            return
-        if isinstance(command, EndLostLeg):
-            self._trace.follow(command.endpoint.leg_id)
-            self._recovery.end(command)
-            self._endpoint.flush()
-            return
-        if isinstance(command, HangUpSurplus):
-            self._surplus.hang_up(command)
-            self._endpoint.flush()
-            return
-        if isinstance(command, TakeLeg):
-            self._callers.take(command)
-            self._endpoint.flush()
-            return
-        leg = self._legs.get(
-            command.first_leg_id if isinstance(command, JoinLegs | PassEarlyMedia) else command.leg_id
-        )
-        if leg is None:
-            return  # it is over, and its LegEnded is on the way or was delivered
-        if isinstance(command, ConfirmLeg):
-            self._confirm(leg)
-        elif isinstance(command, HangUpLeg):
-            if leg.caller is not None:
-                leg.caller.refusal = command.sip_code
-            self.end_leg(leg, command.hangup_cause)
-        elif isinstance(command, AlertLeg):
-            self._callers.alert(leg)
-        elif isinstance(command, AnswerLeg):
-            self._callers.answer(leg, self._legs.get(command.peer_leg_id))
-        elif isinstance(command, PlayToLeg):
-            self._trace.remark(leg.leg_id, f"plays {command.media or 'ringback'}", self._clock.epoch())
-            self._once_it_hears(leg, partial(self._play, leg, command.media))
-        elif isinstance(command, HoldLeg):
-            self._trace.remark(leg.leg_id, f"is on hold: {command.media or 'music'}", self._clock.epoch())
-            self.run(leg.media.hold(leg.side, command.media), f"hold {leg.leg_id}")
-        elif isinstance(command, UnholdLeg):
-            self._trace.remark(leg.leg_id, "is taken back", self._clock.epoch())
-            leg.media.unhold()
-        elif isinstance(command, PlayOnce):
-            self._trace.remark(leg.leg_id, f"hears {command.media} once", self._clock.epoch())
-            self.run(leg.media.play_once(leg.side, command.media), f"play {leg.leg_id}")
-        elif isinstance(command, StopPlaying):
-            self._trace.remark(leg.leg_id, "hears the other party again", self._clock.epoch())
-            leg.media.stop_playing(leg.side)
-        elif isinstance(command, StartRecording):
-            self._trace.remark(leg.leg_id, "is recorded", self._clock.epoch())
-            leg.media.start_recording(command.recording_id, self._clock.epoch())
-        elif isinstance(command, StopRecording):
-            self._trace.remark(leg.leg_id, "is recorded no more", self._clock.epoch())
-            leg.media.stop_recording(command.recording_id, self._clock.epoch())
-        elif isinstance(command, LinkLegs):
-            self._trace.remark(leg.leg_id, "hears the party of another call", self._clock.epoch())
-            self._joins.link(leg, self._legs.get(command.other_leg_id))
-        elif isinstance(command, AnswerReferral):
-            self._referrals.answer(leg, command)
-        elif isinstance(command, TellReferrer):
-            self._referrals.tell(leg, command)
-        elif isinstance(command, PassEarlyMedia):
-            self._trace.remark(leg.leg_id, "hears the other party's early media", self._clock.epoch())
-            self._once_it_hears(leg, leg.media.pass_early_media)
-        elif isinstance(command, JoinLegs):
-            self._joins.join(leg, self._legs.get(command.second_leg_id))
+        if isinstance(command, LegCommand):
+            leg = self._legs.get(leg_id_of(command))
+            if leg is not None:  # else it is over, and its LegEnded is on the way or was delivered
+                self._of_leg[type(command)](leg, command)
+        else:
+            self._of_none[type(command)](command)
         self._endpoint.flush()
 
-    def _once_it_hears(self, leg: EngineLeg, action: Callable[[], None]) -> None:
-        """Do it, but give a caller that is not answered a session first."""
-        if leg.stage is Stage.CALLING:
-            self._callers.open_early(leg, action)
-        else:
-            action()
+    def _hang_up(self, leg: EngineLeg, command: HangUpLeg) -> None:
+        if leg.caller is not None:
+            leg.caller.refusal = command.sip_code
+        self.end_leg(leg, command.hangup_cause)
 
-    def _play(self, leg: EngineLeg, media: str) -> None:
-        self.run(leg.media.play(leg.side, media), f"play {leg.leg_id}")
+    def _answer(self, leg: EngineLeg, command: AnswerLeg) -> None:
+        self._callers.answer(leg, self._legs.get(command.peer_leg_id))
+
+    def _join(self, leg: EngineLeg, command: JoinLegs) -> None:
+        self._joins.join(leg, self._legs.get(command.second_leg_id))
+
+    def _link(self, leg: EngineLeg, command: LinkLegs) -> None:
+        self._trace.remark(leg.leg_id, "hears the party of another call", self._clock.epoch())
+        self._joins.link(leg, self._legs.get(command.other_leg_id))
+
+    def _end_lost(self, command: EndLostLeg) -> None:
+        self._trace.follow(command.endpoint.leg_id)
+        self._recovery.end(command)
 
     def can_hold(self, leg_id: str) -> bool:
         """Tell whether the leg's media passes through the relay."""
@@ -282,12 +255,12 @@ class EmbeddedEngine:
         """Return how many legs are on the wire (for metrics and leak tests)."""
         return len(self._legs)
 
-    # --- dialling -----------------------------------------------------------------------------------
+    # --- legs and their media -----------------------------------------------------------------------
 
     def _dial(self, command: DialLeg) -> None:
         leg = self.add_leg(command, self._side_of(command))
         self._trace.follow(leg.leg_id)
-        self.run(self._send_invite(leg), f"dial {leg.leg_id}")
+        self._dialling.dial(leg)
 
     def add_leg(self, command: DialLeg, side: RelaySide) -> EngineLeg:
         """Open a leg, and the media of its call with the first."""
@@ -338,73 +311,6 @@ class EmbeddedEngine:
         dialog = self._core.find_dialog(call_id, local_tag, remote_tag)
         leg = dialog.context if dialog is not None else None
         return leg if isinstance(leg, EngineLeg) and leg.stage is Stage.ANSWERED else None
-
-    async def _send_invite(self, leg: EngineLeg) -> None:
-        """Look up the address, open the media port, send the INVITE."""
-        endpoint = leg.command.endpoint
-        try:
-            leg.flows = await self._flows_to(endpoint)
-            leg.has_ways = len(leg.flows) > 1
-            leg.media.face(leg.side, self._core.own_address(leg.flows[0])[0])
-            secure = leg.flows[0].transport in WEBSOCKETS
-            if leg.makes_offer or (secure and leg.media.has_relay):  # JsSIP does not answer without an offer
-                leg.offer = await leg.media.offer(leg.side, endpoint.codecs, secure=secure)
-        except (Unresolvable, RemoteMalformed) as error:
-            _log.info("endpoint unreachable", leg_id=leg.leg_id, reason=str(error))
-            return self.finish(leg, "DESTINATION_OUT_OF_ORDER", 0, str(error), by_peer=False)
-        except MediaIncompatible as error:
-            return self.finish(leg, "INCOMPATIBLE_DESTINATION", 0, str(error), by_peer=False)
-        except MediaError as error:
-            _log.error("no media for a leg", leg_id=leg.leg_id, reason=str(error))
-            cause = "SWITCH_CONGESTION" if isinstance(error, RelayFull) else PLATFORM_CAUSE
-            return self.finish(leg, cause, 0, str(error), by_peer=False)
-        if leg.stage is not Stage.PREPARING:
-            return self.finish(leg, leg.end_cause, 0, "", by_peer=False)
-        self._invite(leg, leg.flows)
-
-    def _invite(self, leg: EngineLeg, flows: Sequence[Flow]) -> None:
-        """Send the INVITE to the first of the flows that are left; the others are for its failure."""
-        leg.flows = list(flows)
-        endpoint = leg.command.endpoint
-        try:
-            offer = leg.offer.to_bytes() if leg.offer else b""
-            request = invite_request(endpoint, self._identities.of(leg.leg_id), flows[0], offer)
-            leg.invite = self._core.invite(
-                request_to(request, flows[0], is_one_of=leg.has_ways), self._clock.monotonic()
-            )
-        except SipError as error:
-            _log.error("an INVITE cannot be sent", leg_id=leg.leg_id, reason=str(error))
-            cause = "SWITCH_CONGESTION" if isinstance(error, LocalOverload) else PLATFORM_CAUSE
-            return self.finish(leg, cause, 0, str(error), by_peer=False)
-        leg.invite.context = leg
-        leg.stage = Stage.INVITING
-        if len(flows) > 1:
-            asyncio.get_running_loop().call_later(SILENCE_S, self._on_silence, leg, leg.invite)
-        self._endpoint.flush()
-
-    def _on_silence(self, leg: EngineLeg, invite: ClientInvite) -> None:
-        """A server has not said a word: try the next, and let this one know, should it have heard."""
-        if leg.invite is invite and leg.stage is Stage.INVITING and not invite.is_heard:
-            self._invite(leg, leg.flows[1:])
-            self._core.cancel(invite, self._clock.monotonic())
-            self._endpoint.flush()
-
-    async def _flows_to(self, endpoint: EndpointPlan) -> list[Flow]:
-        """Return where the first hop may be: the phone's connection, or the servers of Route or URI."""
-        if endpoint.flow_id:
-            flow = self._endpoint.flow(endpoint.flow_id)
-            if flow is not None:
-                return [flow]
-        next_hop = SipUri.parse(
-            endpoint.route_set[0].strip("<>") if endpoint.route_set else endpoint.request_uri
-        )
-        literal = self._resolver.literal(next_hop)
-        targets = (literal,) if literal is not None else await self._resolver.resolve(next_hop)
-        tls = TlsPeer(next_hop.host.strip("[]"), endpoint.tls_ca, endpoint.tls_verify)
-        return [
-            self._endpoint.flow_to(transport, (address, port), tls if transport == "tls" else None)
-            for transport, address, port in targets
-        ]
 
     # --- what the core tells ------------------------------------------------------------------------
 
@@ -538,8 +444,8 @@ class EmbeddedEngine:
     def _on_invite_ended(self, leg: EngineLeg, event: InviteEnded) -> None:
         if event.invite is not leg.invite:
             return  # its server was silent, and another was asked
-        if leg.stage is Stage.INVITING and len(leg.flows) > 1 and is_worth_another(event):
-            return self._invite(leg, leg.flows[1:])
+        if self._dialling.next(leg, event):
+            return
         if event.cause is EndCause.REJECTED:
             cause = leg.end_cause or cause_of_refusal(event)
             leg.retry_after_s = retry_after_of(event.response)
@@ -613,7 +519,7 @@ class EmbeddedEngine:
         """The relay died under a call: its legs are ended, and the outcome says that it was us."""
         for leg in [leg for leg in self._legs.values() if leg.media.session_id == session_id]:
             if not leg.media.is_direct:
-                self.end_leg(leg, PLATFORM_CAUSE)
+                self.end_leg(leg, policy.CRASH)
 
     # --- turns of the loop --------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ import structlog
 
 from offhook.app.ports import Engine, TraceLine, WorkerLoad
 from offhook.calls import policy
-from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpSurplus, TakeLeg
+from offhook.calls.commands import DialLeg, EndLostLeg, EngineCommand, HangUpSurplus, TakeLeg, leg_id_of
 from offhook.calls.events import (
     LegAnswered,
     LegEnded,
@@ -119,7 +119,7 @@ class WorkerPool:
         if isinstance(command, HangUpSurplus):
             self._hang_up_surplus(command)
             return
-        leg = self._legs.get(_leg_id_of(command))
+        leg = self._legs.get(leg_id_of(command))
         if leg is None or not leg.is_lost:  # a lost one is about to be ended anyhow
             self._send(leg.number if leg is not None else HOME, command)
 
@@ -271,9 +271,3 @@ def _needs_home(plan: CallPlan) -> bool:
     """Tell whether a call needs a socket of the node: a phone behind one of its flows, or a caller."""
     endpoints = (*plan.first.endpoints, *plan.second.endpoints)
     return any(endpoint.flow_id or endpoint.is_caller for endpoint in endpoints)
-
-
-def _leg_id_of(command: EngineCommand) -> str:
-    """Return the id of the leg that a command is about (of two, the first)."""
-    leg_id: str = getattr(command, "leg_id", "") or getattr(command, "first_leg_id", "")
-    return leg_id
