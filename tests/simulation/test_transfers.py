@@ -74,7 +74,7 @@ class TransferWorld(World):
             by=By.API,
             target=PartyPlan(side=leaving.side, number="1003", steps=steps),
         )
-        self.statistics["transfers"] += node.calls.transfer(call.plan.account_id, transfer)
+        self.statistics["transfers"] += node.calls.joined.transfer(call.plan.account_id, transfer)
 
     def _on_final(self, stored: CallOnDisk) -> None:
         facts = [decode_fact(entry.fact) for entry in stored.entries]

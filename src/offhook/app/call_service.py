@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import structlog
 
-from offhook.calls import Call, CallState
+from offhook.calls import Call
 from offhook.calls.commands import (
-    AnswerReferral,
     DialLeg,
     EndLinkedCall,
     EndLostLeg,
@@ -24,12 +23,10 @@ from offhook.calls.commands import (
     TakeLeg,
 )
 from offhook.calls.events import (
-    BreakRequested,
     CallEnded,
     CallInput,
     EndRequested,
     Fact,
-    HoldRequested,
     LegEnded,
     LegEvent,
     LegPickedUp,
@@ -37,25 +34,18 @@ from offhook.calls.events import (
     LegReferred,
     LegsJoined,
     LinkLost,
-    LinkRequested,
-    PlayRequested,
     RecordingMade,
-    RecordRequested,
     RedirectStored,
     SurplusAnswered,
     SurplusEnded,
     SurplusNoted,
     TimerFired,
     TransferBegun,
-    TransferRequested,
     TransferStored,
-    UnholdRequested,
     encode_fact,
 )
-from offhook.calls.joined import can_record
-from offhook.calls.model import By, CallPlan, EndpointPlan, Handover, Link, Transfer
+from offhook.calls.model import By, CallPlan, EndpointPlan
 from offhook.calls.states import Output
-from offhook.calls.transferring import can_transfer, other_leg_id
 from offhook.delivery import OutboxRow
 from offhook.kernel import Clock
 
@@ -65,6 +55,7 @@ from .call_recovery import CallRecovery, replayed
 from .channel_events import ChannelEvents
 from .durable_answers import DurableAnswers
 from .errors import AlreadyFinal, Draining, StorageLost
+from .joined_calls import JoinedCalls
 from .live_call import LiveCall, view_of
 from .outbox import NO_OUTBOX, CallOutbox
 from .ports import (
@@ -89,7 +80,6 @@ FINISH_RETRY_S: Final = 1.0
 TRANSFER_STORE_BOUND_S: Final = 2.0
 """A disk that has not taken a transfer by then refuses it: who talks would wait in silence."""
 
-ACCEPTED: Final = 202
 DECLINED: Final = 603
 
 SHUTDOWN: Final = EndRequested(By.PLATFORM, "SYSTEM_SHUTDOWN")
@@ -145,13 +135,17 @@ class CallService:
         self._by_account = AccountCalls()
         self._by_leg: dict[str, LiveCall] = {}
         self._finishing: set[asyncio.Task[None]] = set()
+        self.joined = JoinedCalls(engine, self._by_leg, self._by_account, self._feed)
+        """What may be done to those that are joined."""
         self._answers = DurableAnswers(engine, journal)
         self._surplus = SurplusAnswers(engine, self._answers, self._write_now)
         self._recovery = CallRecovery(journal, clock, self._channel_events, self._take_up)
         self._accepting = 0
         """Calls that wait for the disk before they begin."""
         self._draining = self._stopping = False
-        self.take_referral: ReferralTaker = lambda view, event: self.answer_referral(event.leg_id, DECLINED)
+        self.take_referral: ReferralTaker = lambda view, event: self.joined.answer_referral(
+            event.leg_id, DECLINED
+        )
         """Set once, by whoever plans transfers."""
         self.take_recording: Callable[[RecordingMade], None] = lambda event: None
         """Set once, by whoever keeps recordings."""
@@ -269,105 +263,6 @@ class CallService:
             return False
         self._feed(live, EndRequested(by))
         return True
-
-    def hold(self, account_id: str, leg_id: str, media: str = "") -> bool:
-        """Put a party of a joined call on hold; False if it is not joined, or its media cannot be cut."""
-        live = self._joined(account_id, leg_id)
-        if live is None or not self._engine.can_hold(leg_id):
-            return False
-        self._feed(live, HoldRequested(leg_id, media))
-        return True
-
-    def unhold(self, account_id: str, leg_id: str) -> bool:
-        """Take a party back; return False if it is not on hold."""
-        live = self._joined(account_id, leg_id)
-        if live is None or not live.call.legs[leg_id].is_held:
-            return False
-        self._feed(live, UnholdRequested(leg_id))
-        return True
-
-    def play(self, account_id: str, leg_ids: Sequence[str], media: str) -> bool:
-        """Play something, once, to parties of a joined call; False if one does not talk, or it cannot be."""
-        live = self._joined(account_id, leg_ids[0]) if leg_ids else None
-        if live is None or not all(
-            self._engine.can_hold(leg_id) and not live.call.legs[leg_id].is_held for leg_id in leg_ids
-        ):
-            return False
-        self._feed(live, PlayRequested(tuple(leg_ids), media))
-        return True
-
-    def stop_playing(self, account_id: str, leg_id: str) -> bool:
-        """Stop what is played to the parties of a call; False if nothing is."""
-        live = self._joined(account_id, leg_id)
-        if live is None or not any(leg.is_played_to for leg in live.call.legs.values()):
-            return False
-        self._feed(live, BreakRequested())
-        return True
-
-    def record(self, account_id: str, leg_id: str, recording_id: str) -> bool:
-        """Begin to record a joined call; False if it is not joined, is recorded already, or cannot be."""
-        live = self._joined(account_id, leg_id)
-        if live is None or not can_record(live.call) or not self._engine.can_hold(leg_id):
-            return False
-        self._feed(live, RecordRequested(recording_id, True))
-        return True
-
-    def stop_recording(self, account_id: str, leg_id: str) -> bool:
-        """End the recording of a call; False if there is none."""
-        live = self._joined(account_id, leg_id)
-        if live is None or not live.call.recording:
-            return False
-        self._feed(live, RecordRequested(live.call.recording, False))
-        return True
-
-    def transfer(self, account_id: str, transfer: Transfer) -> bool:
-        """Begin to replace a party; False if it is not joined, or its media cannot be cut."""
-        live = self._joined(account_id, transfer.leaving_leg_id)
-        if live is None or not self._may_transfer(live, transfer.leaving_leg_id):
-            return False
-        leaving = live.call.legs[transfer.leaving_leg_id].endpoint
-        by_device = leaving.endpoint_id if transfer.handover is Handover.REFERRED else ""
-        self._by_account.add_party(live.call.plan, transfer.target, by_device)
-        self._feed(live, TransferRequested(transfer))
-        return True
-
-    def link(self, account_id: str, leaving_leg_id: str, replaced_leg_id: str) -> bool:
-        """Join the far parties of two calls that one phone talks in, and hang up its two legs.
-
-        False if they are not two joined calls of this phone, or their media cannot be cut.
-        """
-        first, second = self._joined(account_id, leaving_leg_id), self._joined(account_id, replaced_leg_id)
-        if first is None or second is None or first is second:
-            return False
-        phones = {
-            live.call.legs[leg_id].endpoint.endpoint_id
-            for live, leg_id in ((first, leaving_leg_id), (second, replaced_leg_id))
-        }
-        if len(phones) > 1 or not (
-            can_transfer(first.call, leaving_leg_id)
-            and can_transfer(second.call, replaced_leg_id)
-            and self._engine.can_link(leaving_leg_id, replaced_leg_id)
-        ):
-            return False
-        there = _link(first.call, leaving_leg_id, second.call, replaced_leg_id)
-        back = _link(second.call, replaced_leg_id, first.call, leaving_leg_id)
-        self.answer_referral(leaving_leg_id, ACCEPTED)
-        self._feed(second, LinkRequested(back, is_referrer=False))
-        self._feed(first, LinkRequested(there, is_referrer=True))
-        return True
-
-    def _may_transfer(self, live: LiveCall, leg_id: str) -> bool:
-        return can_transfer(live.call, leg_id) and self._engine.can_hold(leg_id)
-
-    def answer_referral(self, leg_id: str, sip_code: int, sip_reason: str = "") -> None:
-        """Accept or refuse what a phone has asked for by REFER; harmless if it has hung up."""
-        self._engine.perform(AnswerReferral(leg_id, sip_code, sip_reason))
-
-    def _joined(self, account_id: str, leg_id: str) -> LiveCall | None:
-        live = self._by_leg.get(leg_id)
-        if live is None or live.call.plan.account_id != account_id:
-            return None
-        return live if live.call.state is CallState.BRIDGED else None
 
     def live(self, account_id: str) -> list[CallView]:
         """Return the live calls of an account, oldest first."""
@@ -611,12 +506,3 @@ class CallService:
         self._carry_out(live, outputs, at)
         known = {output.dialog for output in outputs if isinstance(output, EndLostLeg)}
         self._surplus.take_up([noted for noted in surplus if noted.dialog not in known], live)
-
-
-def _link(call: Call, leaving_leg_id: str, other: Call, other_leaving_leg_id: str) -> Link:
-    return Link(
-        staying_leg_id=other_leg_id(call, leaving_leg_id),
-        leaving_leg_id=leaving_leg_id,
-        other_call_id=other.plan.call_id,
-        other_leg_id=other_leg_id(other, other_leaving_leg_id),
-    )

@@ -55,6 +55,7 @@ __all__ = [
     "History",
     "Idempotency",
     "IdempotencyClaim",
+    "JoinedParties",
     "Journal",
     "JournalEntry",
     "Json",
@@ -201,23 +202,8 @@ class LiveCall(Protocol):
         ...
 
 
-class Calls(Protocol):
-    """Executes plans (app/call_service.py)."""
-
-    async def place(self, plan: CallPlan, *, claim: IdempotencyClaim | None = None) -> LiveCall:
-        """Store the call as accepted and begin to dial.
-
-        Raises Overloaded, Draining, StorageLost, KeyClaimed: then no phone rings and nothing is stored.
-        """
-        ...
-
-    async def get(self, account_id: str, call_id: str) -> CallView | None:
-        """Return a live or finished call of the account, or None."""
-        ...
-
-    async def hang_up(self, account_id: str, call_id: str, by: By) -> bool:
-        """Begin to end a live call; return False if there is none of that id."""
-        ...
+class JoinedParties(Protocol):
+    """What may be done to the parties of joined calls (app/joined_calls.py)."""
 
     def hold(self, account_id: str, leg_id: str, media: str = "") -> bool:
         """Put a party on hold; return False if it is not joined, or its media cannot be cut."""
@@ -233,6 +219,30 @@ class Calls(Protocol):
 
     def stop_playing(self, account_id: str, leg_id: str) -> bool:
         """Stop what is played to the parties of a call; False if nothing is."""
+        ...
+
+
+class Calls(Protocol):
+    """Executes plans (app/call_service.py)."""
+
+    @property
+    def joined(self) -> JoinedParties:
+        """What may be done to those that are joined."""
+        ...
+
+    async def place(self, plan: CallPlan, *, claim: IdempotencyClaim | None = None) -> LiveCall:
+        """Store the call as accepted and begin to dial.
+
+        Raises Overloaded, Draining, StorageLost, KeyClaimed: then no phone rings and nothing is stored.
+        """
+        ...
+
+    async def get(self, account_id: str, call_id: str) -> CallView | None:
+        """Return a live or finished call of the account, or None."""
+        ...
+
+    async def hang_up(self, account_id: str, call_id: str, by: By) -> bool:
+        """Begin to end a live call; return False if there is none of that id."""
         ...
 
     def live(self, account_id: str) -> Sequence[CallView]:

@@ -147,7 +147,7 @@ class Node:
         call_streams = CallStreams(self.calls, store.journal)
         self._closing.callback(self._timers.stop)
         media = MediaService(documents, MediaFolder(Path(settings.data_dir) / "media"))
-        recordings = CallRecordings(self.calls, documents, media)
+        recordings = CallRecordings(self.calls.joined, documents, media)
         self.calls.take_recording = recordings.take
         self._closing.push_async_callback(recordings.stop)  # after the calls: their end makes the last ones
         self._closing.push_async_callback(self.calls.stop)
@@ -195,7 +195,9 @@ class Node:
             random=random,
         )
         self._closing.push_async_callback(recovery.stop)
-        transfers = CallTransfers(self.calls, planning, dial_out, clock=clock, own_hosts=self._own_hosts)
+        transfers = CallTransfers(
+            self.calls.joined, planning, dial_out, clock=clock, own_hosts=self._own_hosts
+        )
         self.calls.take_referral = transfers.take_referral
         self._closing.push_async_callback(transfers.stop)
         services = ApiServices(

@@ -303,11 +303,11 @@ class ApiNode:
             sip_uri_allow=sip_uri_allow, quirks=settings.quirks,
         )  # fmt: skip
         media = MediaService(documents, MediaFolder(path / "media"))
-        recordings = CallRecordings(self.calls, documents, media)
+        recordings = CallRecordings(self.calls.joined, documents, media)
         self.calls.take_recording = recordings.take
         own_hosts = OwnAddresses(("192.0.2.1", "2001:db8::1", "0.0.0.0")).names
         transfers = CallTransfers(
-            self.calls, planning, DialOut(self.calls, clock=clock), clock=clock, own_hosts=own_hosts
+            self.calls.joined, planning, DialOut(self.calls, clock=clock), clock=clock, own_hosts=own_hosts
         )
         self.calls.take_referral = transfers.take_referral
         self.services = ApiServices(

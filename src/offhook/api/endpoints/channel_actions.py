@@ -72,8 +72,8 @@ class ChannelActions:
 
     async def _break(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
         """Stop what is played to either party, or take this one back from hold."""
-        calls, account_id = self._services.calls, view.plan.account_id
-        if not calls.unhold(account_id, leg.leg_id) and not calls.stop_playing(account_id, leg.leg_id):
+        joined, account_id = self._services.calls.joined, view.plan.account_id
+        if not joined.unhold(account_id, leg.leg_id) and not joined.stop_playing(account_id, leg.leg_id):
             raise plain(400, "invalid data", "nothing is played to the channel")
 
     # --- other people -------------------------------------------------------------------------------
@@ -129,11 +129,11 @@ class ChannelActions:
         """Put a leg on hold, with some music or, as the plan says, with the button's or the phone's."""
         media = _text(values, "media") or _text(values, "moh")
         await self._check_media(request, "data.media", media)
-        if not self._services.calls.hold(view.plan.account_id, leg.leg_id, media):
+        if not self._services.calls.joined.hold(view.plan.account_id, leg.leg_id, media):
             raise not_bridged() if leg.state is not LegState.JOINED else plain(400, "invalid data", BYPASSED)
 
     async def _unhold(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
-        if not self._services.calls.unhold(view.plan.account_id, leg.leg_id):
+        if not self._services.calls.joined.unhold(view.plan.account_id, leg.leg_id):
             raise plain(400, "invalid data", "the channel is not on hold")
 
     async def _play(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
@@ -146,7 +146,7 @@ class ChannelActions:
         await self._check_media(request, "id", media)
         other = other_of(view, leg)
         wanted = {"self": (leg.leg_id,), "peer": (other.leg_id,), "both": (leg.leg_id, other.leg_id)}[to]
-        if not self._services.calls.play(view.plan.account_id, wanted, media):
+        if not self._services.calls.joined.play(view.plan.account_id, wanted, media):
             raise plain(400, "invalid data", f"a party is on hold, or {BYPASSED}")
 
     async def _record(self, request: Request, view: CallView, leg: Leg, values: Values) -> None:
