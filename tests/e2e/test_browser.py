@@ -10,6 +10,7 @@ from .harness.browser import Browser
 from .harness.certificates import self_signed
 from .harness.jssip import JsSipPhone
 from .harness.waiting import wait_for
+from .test_inbound import ended_call
 
 pytestmark = pytest.mark.needs("chromium", "npm", "openssl", "baresip")
 
@@ -102,6 +103,8 @@ def test_browser_calls_in(page: JsSipPhone, desk: Baresip, account: Account) -> 
     desk.wait_until_heard(MICROPHONE_HZ, timeout_s=PATIENCE_S)
     desk.hang_up()
     page.wait_for_state("ended")
+    call = ended_call(account)
+    assert (call["outcome"], call["by"]) == ("connected", "contact")
 
 
 def test_browser_holds_and_takes_back(page: JsSipPhone, desk: Baresip, account: Account) -> None:

@@ -37,7 +37,10 @@ from .test_sessions import connect, end_well, extension
 
 pytestmark = pytest.mark.needs("sipp")
 
-is_long = pytest.mark.skipif(not os.environ.get("LONG_TESTS"), reason="LONG_TESTS is not set")
+is_long = pytest.mark.skipif(
+    not os.environ.get("LONG_TESTS"),
+    reason="waits minutes for real refreshes; LONG_TESTS=1 runs it (virtual time: test_session_timer.py)",
+)
 EXPIRES_S = 90
 ASKS = f"Session-Expires: {EXPIRES_S};refresher=uac"
 

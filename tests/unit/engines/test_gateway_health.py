@@ -84,24 +84,25 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_a_corrected_certificate_is_asked_by_and_everybody_has_his_own() -> None:
-    asyncio.run(_correct(Asker()))
+    asker = Asker()
 
+    async def scenario() -> None:
+        await asker.health.start()
+        try:
+            asker.write("acme", "wrong")
+            await asker.is_asked_by("wrong")
+            asker.write("acme", "right")
+            asker.write("other", "theirs")
+            await until(lambda: {"right", "theirs"} <= asker.endpoint.authorities)
+            await asker.is_asked_by("right", "theirs")
+            await asker.answer("theirs", 503)
+            assert not asker.health.is_down(URI)
+            await asker.answer("right", 503)
+            assert asker.health.is_down(URI)
+            asker.write("acme", "right", deleted=True)
+            asker.write("other", "theirs", deleted=True)
+            assert not asker.health.is_down(URI)
+        finally:
+            await asker.health.stop()
 
-async def _correct(asker: Asker) -> None:
-    await asker.health.start()
-    try:
-        asker.write("acme", "wrong")
-        await asker.is_asked_by("wrong")
-        asker.write("acme", "right")
-        asker.write("other", "theirs")
-        await until(lambda: {"right", "theirs"} <= asker.endpoint.authorities)
-        await asker.is_asked_by("right", "theirs")
-        await asker.answer("theirs", 503)
-        assert not asker.health.is_down(URI)
-        await asker.answer("right", 503)
-        assert asker.health.is_down(URI)
-        asker.write("acme", "right", deleted=True)
-        asker.write("other", "theirs", deleted=True)
-        assert not asker.health.is_down(URI)
-    finally:
-        await asker.health.stop()
+    asyncio.run(scenario())
