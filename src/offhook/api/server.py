@@ -19,6 +19,10 @@ PING_EVERY_S = 20.0
 """A websocket peer that does not answer within as long is gone; middleboxes forget connections after 60 s."""
 
 
+Refusal = Callable[[bytes, bytes], bytes | None]
+"""Returns a whole answer to a method and URL that get no service now, or None."""
+
+
 class HttpServer:
     """Serves an ASGI application on one address. `stop()` is idempotent and may precede `start()`."""
 
@@ -30,7 +34,7 @@ class HttpServer:
         *,
         certificate: str = "",
         key: str = "",
-        refusal: Callable[[bytes, bytes], bytes | None] | None = None,
+        refusal: Refusal | None = None,
     ) -> None:
         """With certificate and key (PEM files) it serves TLS.
 

@@ -5,13 +5,14 @@ import socket
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 import msgspec
+from starlette.types import ASGIApp
 
 from offhook.api import ApiServices, ApiSettings, create_app
-from offhook.api.server import HttpServer
+from offhook.api.server import HttpServer, Refusal
 from offhook.api.shedding import Shedding
 from offhook.api.websocket import Websockets
 from offhook.app.accounts import Accounts, Master, ensure_master, installation_secret
@@ -75,6 +76,27 @@ WORKER_PROGRAM: Final = "offhook.bootstrap.worker"
 """The module that an engine worker's process runs."""
 
 
+class _Delivery(NamedTuple):
+    """What tells others of events."""
+
+    subscriptions: Subscriptions
+    rows: WebhookOutbox
+    channel_events: ChannelEvents
+    live_events: LiveEvents
+
+
+class _CallParts(NamedTuple):
+    """What runs beside the call service."""
+
+    endpoint: SipEndpoint
+    registrations: RegistrationService
+    metrics: CallMetrics
+    rests: CarrierRests
+    streams: CallStreams
+    media: MediaService
+    recordings: CallRecordings
+
+
 class Node:
     """One offhook process: store, SIP, media, calls, HTTP. `start()` once, `stop()` is idempotent."""
 
@@ -112,164 +134,10 @@ class Node:
             api_key=settings.master_api_key or None,
             realm=settings.master_realm or None,
         )
-        subscriptions = Subscriptions(store.documents)
-        webhook_rows = WebhookOutbox(subscriptions, store.outbox, clock=clock, random=random)
-        await self._start_webhooks(store, documents, subscriptions, webhook_rows)
-        channel_events = ChannelEvents(node=_node_name())
-        channel_events.want(webhook_rows.is_wanted)
-        live_events = _tell_websockets(channel_events, documents)
-        metrics = CallMetrics()
-        rests = CarrierRests(clock)
-        self._trunks = Trunks(store.documents)
-        documents.observe(self._trunks.observe)
-        await self._trunks.load()
-        endpoint, registrations, engine = self._build_engine(store, secret, metrics)
-        await registrations.start()
-        self._closing.push_async_callback(registrations.stop)
-        self.calls = CallService(
-            engine=engine,
-            journal=store.journal,
-            timers=self._timers,
-            clock=clock,
-            limits=CallLimits(
-                calls_max=settings.calls_max,
-                calls_per_second=settings.calls_per_second,
-                overload=self._overload,
-            ),
-            record=partial(record_call, quirks=settings.quirks),
-            observe_accepted=metrics.accepted,
-            observe_ended=metrics.ended,
-            channel_events=channel_events,
-            outbox=webhook_rows,
-            observe_fact=lambda call, entry, fact: call_streams.note(call, entry, fact),
-            observe_refused=rests.note,
-        )
-        call_streams = CallStreams(self.calls, store.journal)
-        self._closing.callback(self._timers.stop)
-        media = MediaService(documents, MediaFolder(Path(settings.data_dir) / "media"))
-        recordings = CallRecordings(self.calls.joined, documents, media)
-        self.calls.take_recording = recordings.take
-        self._closing.push_async_callback(recordings.stop)  # after the calls: their end makes the last ones
-        self._closing.push_async_callback(self.calls.stop)
-        await self.calls.start()
-        documents.observe(self._gateways.observe)
-        self._closing.push_async_callback(self._gateways.stop)
-        await self._gateways.start()
-        self._closing.push_async_callback(self._keep_alives.stop)
-        self._keep_alives.start()
-        self.sip_address = endpoint.address
-        metrics.watch(
-            live_calls=self.calls.count, registrations=registrations.count, sip=endpoint.core.statistics
-        )
-        if self.workers is not None:
-            metrics.watch_workers(self.workers.load)
-        planning = Planning(
-            documents=store.documents,
-            registrations=registrations.bindings,
-            random=random,
-            quirks=settings.quirks,
-            sip_uri_allow=settings.sip_uri_hosts,
-            interaction_of=self.calls.interaction_of,
-            max_duration_s=settings.max_duration_s,
-            resting=rests.cause_of,
-            is_down=self._gateways.is_down,
-        )
-        dial_out = DialOut(self.calls, clock=clock)
-        self._invites.calls = InboundCalls(self.calls, planning, dial_out, clock=clock)
-        self._closing.push_async_callback(self._invites.stop)
-        auth = Auth(
-            store,
-            clock=clock,
-            random=random,
-            secret=secret,
-            master_account_id=self.master.account_id,
-            token_ttl_s=settings.token_ttl_s,
-        )
-        recovery = PasswordRecovery(
-            store,
-            documents,
-            auth,
-            _mailer(settings),
-            RecoverySettings(hosts=settings.recovery_host_names),
-            clock=clock,
-            random=random,
-        )
-        self._closing.push_async_callback(recovery.stop)
-        transfers = CallTransfers(
-            self.calls.joined, planning, dial_out, clock=clock, own_hosts=self._own_hosts
-        )
-        self.calls.take_referral = transfers.take_referral
-        self._closing.push_async_callback(transfers.stop)
-        services = ApiServices(
-            transfers=transfers,
-            store=store,
-            auth=auth,
-            documents=documents,
-            accounts=Accounts(
-                store, documents, clock=clock, random=random, master_account_id=self.master.account_id
-            ),
-            calls=self.calls,
-            call_requests=CallRequests(self.calls, planning, clock=clock),
-            call_streams=call_streams,
-            call_tokens=CallTokens(secret, clock=clock),
-            live_events=live_events,
-            registrations=registrations,
-            notices=Notices(endpoint, registrations, clock),
-            recovery=recovery,
-            media=media,
-            recordings=recordings,
-            photos=PhotoFolder(Path(settings.data_dir) / "photos"),
-            webhooks=WebhookService(
-                documents,
-                subscriptions,
-                store.outbox,
-                webhook_rows,
-                clock=clock,
-                allowed=settings.webhook_networks,
-            ),
-            clock=clock,
-            random=random,
-            node=_node_name(),
-            settings=ApiSettings(
-                rate_bucket=settings.rate_bucket,
-                token_costs=settings.token_costs,
-                quirks=settings.quirks,
-                system_wide_channels=settings.system_wide_channels,
-                rate_refill_per_s=settings.rate_refill,
-                websockets_per_address=settings.websockets_per_address,
-            ),
-            unready=lambda: "draining" if self.calls.is_draining else "storage lost" if store.failure else "",
-            metrics=metrics.registry,
-        )
-        websockets = Websockets(services)
-        endpoint.websockets.peer_of = websockets.peer_of
-        server = HttpServer(
-            create_app(services, websockets, sip=endpoint.websockets),
-            settings.http_host,
-            settings.http_port,
-            certificate=settings.http_tls_cert,
-            key=settings.http_tls_key,
-            refusal=Shedding(services, self._overload).refusal,
-        )
-        await server.start()
-        self._closing.push_async_callback(server.stop)
-        if settings.websocket_port:
-            sockets_only = HttpServer(
-                websockets,
-                settings.http_host,
-                settings.websocket_port,
-                certificate=settings.http_tls_cert,
-                key=settings.http_tls_key,
-            )
-            await sockets_only.start()
-            self._closing.push_async_callback(sockets_only.stop)
-        self._closing.callback(call_streams.stop)  # the server waits for its answers
-        self._closing.push_async_callback(self.calls.end_all)  # before: streams and sockets tell the end
-        watch = LoopWatch(self._overload)
-        watch.start()
-        self._closing.callback(watch.stop)
-        self.http_address = server.address
-        endpoint.announce_websockets(server.address[1])
+        delivery = await self._start_delivery(store, documents)
+        parts = await self._start_calls(store, secret, documents, delivery)
+        services = self._build_services(store, secret, documents, delivery, parts)
+        await self._start_http(services, parts)
 
     async def stop(self) -> None:
         """End calls, close sockets, write what is queued."""
@@ -277,14 +145,10 @@ class Node:
 
     # --- parts --------------------------------------------------------------------------------------
 
-    async def _start_webhooks(
-        self,
-        store: SqliteStore,
-        documents: DocumentService,
-        subscriptions: Subscriptions,
-        rows: WebhookOutbox,
-    ) -> None:
-        """Begin to send what waits; everything written from now on is told."""
+    async def _start_delivery(self, store: SqliteStore, documents: DocumentService) -> _Delivery:
+        """Begin to send the webhooks that wait; everything written from now on is told to who wants it."""
+        subscriptions = Subscriptions(store.documents)
+        rows = WebhookOutbox(subscriptions, store.outbox, clock=self._clock, random=self._random)
         await subscriptions.load()
         lanes = LaneSender(
             outbox=store.outbox,
@@ -309,6 +173,188 @@ class Node:
         documents.observe(dispatcher.observe)
         self._closing.push_async_callback(dispatcher.stop)
         await dispatcher.start()
+        channel_events = ChannelEvents(node=_node_name())
+        channel_events.want(rows.is_wanted)
+        return _Delivery(subscriptions, rows, channel_events, _tell_websockets(channel_events, documents))
+
+    async def _start_calls(
+        self, store: SqliteStore, secret: str, documents: DocumentService, delivery: _Delivery
+    ) -> _CallParts:
+        """Open the SIP port, end what a crash left, and take calls."""
+        settings, clock = self.settings, self._clock
+        metrics, rests = CallMetrics(), CarrierRests(clock)
+        self._trunks = Trunks(store.documents)
+        documents.observe(self._trunks.observe)
+        await self._trunks.load()
+        endpoint, registrations, engine = self._build_engine(store, secret, metrics)
+        await registrations.start()
+        self._closing.push_async_callback(registrations.stop)
+        self.calls = CallService(
+            engine=engine,
+            journal=store.journal,
+            timers=self._timers,
+            clock=clock,
+            limits=CallLimits(
+                calls_max=settings.calls_max,
+                calls_per_second=settings.calls_per_second,
+                overload=self._overload,
+            ),
+            record=partial(record_call, quirks=settings.quirks),
+            observe_accepted=metrics.accepted,
+            observe_ended=metrics.ended,
+            channel_events=delivery.channel_events,
+            outbox=delivery.rows,
+            observe_fact=lambda call, entry, fact: streams.note(call, entry, fact),
+            observe_refused=rests.note,
+        )
+        streams = CallStreams(self.calls, store.journal)
+        self._closing.callback(self._timers.stop)
+        media = MediaService(documents, MediaFolder(Path(settings.data_dir) / "media"))
+        recordings = CallRecordings(self.calls.joined, documents, media)
+        self.calls.take_recording = recordings.take
+        self._closing.push_async_callback(recordings.stop)  # after the calls: their end makes the last ones
+        self._closing.push_async_callback(self.calls.stop)
+        await self.calls.start()
+        await self._watch_peers(documents)
+        self.sip_address = endpoint.address
+        metrics.watch(
+            live_calls=self.calls.count, registrations=registrations.count, sip=endpoint.core.statistics
+        )
+        if self.workers is not None:
+            metrics.watch_workers(self.workers.load)
+        return _CallParts(endpoint, registrations, metrics, rests, streams, media, recordings)
+
+    async def _watch_peers(self, documents: DocumentService) -> None:
+        """Ask gateways whether they serve, and keep the bindings of phones behind NAT open."""
+        documents.observe(self._gateways.observe)
+        self._closing.push_async_callback(self._gateways.stop)
+        await self._gateways.start()
+        self._closing.push_async_callback(self._keep_alives.stop)
+        self._keep_alives.start()
+
+    def _build_services(
+        self,
+        store: SqliteStore,
+        secret: str,
+        documents: DocumentService,
+        delivery: _Delivery,
+        parts: _CallParts,
+    ) -> ApiServices:
+        """Return what the API needs; calls that come in, and REFERs, are planned from now on."""
+        settings, clock, random = self.settings, self._clock, self._random
+        planning = self._build_planning(store, parts)
+        transfers = self._plan_for_phones(planning)
+        auth = Auth(
+            store,
+            clock=clock,
+            random=random,
+            secret=secret,
+            master_account_id=self.master.account_id,
+            token_ttl_s=settings.token_ttl_s,
+        )
+        return ApiServices(
+            transfers=transfers,
+            store=store,
+            auth=auth,
+            documents=documents,
+            accounts=Accounts(
+                store, documents, clock=clock, random=random, master_account_id=self.master.account_id
+            ),
+            calls=self.calls,
+            call_requests=CallRequests(self.calls, planning, clock=clock),
+            call_streams=parts.streams,
+            call_tokens=CallTokens(secret, clock=clock),
+            live_events=delivery.live_events,
+            registrations=parts.registrations,
+            notices=Notices(parts.endpoint, parts.registrations, clock),
+            recovery=self._build_recovery(store, documents, auth),
+            media=parts.media,
+            recordings=parts.recordings,
+            photos=PhotoFolder(Path(settings.data_dir) / "photos"),
+            webhooks=WebhookService(
+                documents,
+                delivery.subscriptions,
+                store.outbox,
+                delivery.rows,
+                clock=clock,
+                allowed=settings.webhook_networks,
+            ),
+            clock=clock,
+            random=random,
+            node=_node_name(),
+            settings=_api_settings(settings),
+            unready=lambda: "draining" if self.calls.is_draining else "storage lost" if store.failure else "",
+            metrics=parts.metrics.registry,
+        )
+
+    def _build_planning(self, store: SqliteStore, parts: _CallParts) -> Planning:
+        return Planning(
+            documents=store.documents,
+            registrations=parts.registrations.bindings,
+            random=self._random,
+            quirks=self.settings.quirks,
+            sip_uri_allow=self.settings.sip_uri_hosts,
+            interaction_of=self.calls.interaction_of,
+            max_duration_s=self.settings.max_duration_s,
+            resting=parts.rests.cause_of,
+            is_down=self._gateways.is_down,
+        )
+
+    def _plan_for_phones(self, planning: Planning) -> CallTransfers:
+        """Let phones and carriers call in, and phones in a call transfer it."""
+        dial_out = DialOut(self.calls, clock=self._clock)
+        self._invites.calls = InboundCalls(self.calls, planning, dial_out, clock=self._clock)
+        self._closing.push_async_callback(self._invites.stop)
+        transfers = CallTransfers(
+            self.calls.joined, planning, dial_out, clock=self._clock, own_hosts=self._own_hosts
+        )
+        self.calls.take_referral = transfers.take_referral
+        self._closing.push_async_callback(transfers.stop)
+        return transfers
+
+    def _build_recovery(self, store: SqliteStore, documents: DocumentService, auth: Auth) -> PasswordRecovery:
+        recovery = PasswordRecovery(
+            store,
+            documents,
+            auth,
+            _mailer(self.settings),
+            RecoverySettings(hosts=self.settings.recovery_host_names),
+            clock=self._clock,
+            random=self._random,
+        )
+        self._closing.push_async_callback(recovery.stop)
+        return recovery
+
+    async def _start_http(self, services: ApiServices, parts: _CallParts) -> None:
+        """Open the API and the websockets."""
+        websockets = Websockets(services)
+        parts.endpoint.websockets.peer_of = websockets.peer_of
+        app = create_app(services, websockets, sip=parts.endpoint.websockets)
+        refusal = Shedding(services, self._overload).refusal
+        server = await self._serve(app, self.settings.http_port, refusal=refusal)
+        if self.settings.websocket_port:
+            await self._serve(websockets, self.settings.websocket_port)
+        self._closing.callback(parts.streams.stop)  # the server waits for its answers
+        self._closing.push_async_callback(self.calls.end_all)  # before: streams and sockets tell the end
+        watch = LoopWatch(self._overload)
+        watch.start()
+        self._closing.callback(watch.stop)
+        self.http_address = server.address
+        parts.endpoint.announce_websockets(server.address[1])
+
+    async def _serve(self, app: ASGIApp, port: int, *, refusal: Refusal | None = None) -> HttpServer:
+        settings = self.settings
+        server = HttpServer(
+            app,
+            settings.http_host,
+            port,
+            certificate=settings.http_tls_cert,
+            key=settings.http_tls_key,
+            refusal=refusal,
+        )
+        await server.start()
+        self._closing.push_async_callback(server.stop)
+        return server
 
     async def _open_store(self) -> SqliteStore:
         path = self.settings.sqlite_path
@@ -380,6 +426,17 @@ def _tell_websockets(channel_events: ChannelEvents, documents: DocumentService) 
     channel_events.listen(live_events.note_channel)
     documents.observe(live_events.note_document)
     return live_events
+
+
+def _api_settings(settings: Settings) -> ApiSettings:
+    return ApiSettings(
+        rate_bucket=settings.rate_bucket,
+        token_costs=settings.token_costs,
+        quirks=settings.quirks,
+        system_wide_channels=settings.system_wide_channels,
+        rate_refill_per_s=settings.rate_refill,
+        websockets_per_address=settings.websockets_per_address,
+    )
 
 
 def _mailer(settings: Settings) -> SmtpMailer | None:
