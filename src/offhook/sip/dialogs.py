@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -41,125 +42,75 @@ class DialogState(StrEnum):
     ENDED = "ended"
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class Dialog:
     """One dialog. `context` is free for the caller; the rest is to be read only."""
 
-    __slots__ = (
-        "_next_hop",
-        "ack",
-        "allowed",
-        "authorization",
-        "call_id",
-        "contact",
-        "context",
-        "digest",
-        "early_session",
-        "flow",
-        "invite_cseq",
-        "is_agreed",
-        "is_caller",
-        "is_reported",
-        "local",
-        "local_cseq",
-        "local_session",
-        "local_tag",
-        "lost_byes",
-        "needs_ack",
-        "on_surplus_over",
-        "reinvite",
-        "remote",
-        "remote_cseq",
-        "remote_tag",
-        "remote_target",
-        "route_set",
-        "rseq",
-        "same_flow",
-        "server_invite",
-        "server_update",
-        "session_timer",
-        "state",
-        "unacknowledged",
-        "update",
-    )
+    call_id: str
+    local: str
+    """Our name-addr with our tag, as it stands in From or To."""
+    local_tag: str
+    remote: str
+    """The peer's name-addr with its tag."""
+    remote_tag: str
+    local_cseq: int
+    """Number of our last request."""
+    remote_cseq: int
+    """-1 while the peer has sent no request."""
+    remote_target: str
+    """The peer's Contact: where requests go."""
+    route_set: tuple[str, ...]
+    """Route values, in the order they are written."""
+    flow: Flow
+    """Where messages of this dialog came from or went to last."""
+    contact: str
+    """Our Contact value."""
+    is_caller: bool
+    """We sent the INVITE that made it."""
+    state: DialogState = DialogState.EARLY
+    same_flow: bool = False
+    lost_byes: int = 0
+    """How often a BYE of ours could not be sent, because its connection was lost."""
+    digest: DigestClient | None = None
+    """Digest credentials, for servers that challenge a BYE too."""
+    authorization: HeaderLines = ()
+    """What the INVITE carried; its ACK carries it too (22.1)."""
+    invite_cseq: int = 0
+    """CSeq of the INVITE whose 2xx waits for our ACK; first of all, that of our last request."""
+    needs_ack: bool = False
+    """A 2xx came that our caller has not acknowledged yet."""
+    ack: tuple[bytes, Flow] | None = None
+    """The ACK of the last 2xx, kept while that may be repeated."""
+    reinvite: ClientReinvite | None = None
+    """Our re-INVITE under way."""
+    server_invite: ServerTransaction | None = None
+    """The peer's INVITE that waits for our answer."""
+    unacknowledged: SuccessRepeater | None = None
+    """Our 2xx that waits for its ACK."""
+    update: ClientRequest | None = None
+    """Our UPDATE with an offer that waits for its answer."""
+    server_update: ServerTransaction | None = None
+    """The peer's UPDATE or PRACK with an offer that waits for our answer."""
+    rseq: int = 0
+    """Number of the last reliable provisional answer in it (RFC 3262); 0: there was none."""
+    early_session: bytes = b""
+    """The peer's session as told reliably before its 2xx, which need not repeat it."""
+    is_agreed: bool = False
+    """The first offer has its answer: from then on either side may make another."""
+    local_session: bytes = b""
+    """Our session as last told, for a refresh by re-INVITE."""
+    allowed: list[str] = field(default_factory=list)
+    """The lines of the peer's Allow."""
+    session_timer: SessionTimer | None = None
+    is_reported: bool = False
+    """The caller knows it, so DialogEnded will come."""
+    on_surplus_over: Callable[[float], None] | None = None
+    """Who waits for the end of a dialog that nobody wanted."""
+    context: object = None
+    _next_hop: Flow | None = None
 
-    def __init__(
-        self,
-        *,
-        call_id: str,
-        local: str,
-        local_tag: str,
-        remote: str,
-        remote_tag: str,
-        local_cseq: int,
-        remote_cseq: int,
-        remote_target: str,
-        route_set: tuple[str, ...],
-        flow: Flow,
-        contact: str,
-        is_caller: bool,
-    ) -> None:
-        self.call_id = call_id
-        self.local = local
-        """Our name-addr with our tag, as it stands in From or To."""
-        self.local_tag = local_tag
-        self.remote = remote
-        """The peer's name-addr with its tag."""
-        self.remote_tag = remote_tag
-        self.local_cseq = local_cseq
-        """Number of our last request."""
-        self.remote_cseq = remote_cseq
-        """-1 while the peer has sent no request."""
-        self.remote_target = remote_target
-        """The peer's Contact: where requests go."""
-        self.route_set = route_set
-        """Route values, in the order they are written."""
-        self.flow = flow
-        """Where messages of this dialog came from or went to last."""
-        self._next_hop: Flow | None = None
-        self.contact = contact
-        """Our Contact value."""
-        self.state = DialogState.EARLY
-        self.same_flow = False
-        self.lost_byes = 0
-        """How often a BYE of ours could not be sent, because its connection was lost."""
-        self.digest: DigestClient | None = None
-        """Digest credentials, for servers that challenge a BYE too."""
-        self.authorization: HeaderLines = ()
-        """What the INVITE carried; its ACK carries it too (22.1)."""
-        self.invite_cseq = local_cseq
-        """CSeq of the INVITE whose 2xx waits for our ACK."""
-        self.is_caller = is_caller
-        """We sent the INVITE that made it."""
-        self.needs_ack = False
-        """A 2xx came that our caller has not acknowledged yet."""
-        self.ack: tuple[bytes, Flow] | None = None
-        """The ACK of the last 2xx, kept while that may be repeated."""
-        self.reinvite: ClientReinvite | None = None
-        """Our re-INVITE under way."""
-        self.server_invite: ServerTransaction | None = None
-        """The peer's INVITE that waits for our answer."""
-        self.unacknowledged: SuccessRepeater | None = None
-        """Our 2xx that waits for its ACK."""
-        self.update: ClientRequest | None = None
-        """Our UPDATE with an offer that waits for its answer."""
-        self.server_update: ServerTransaction | None = None
-        """The peer's UPDATE or PRACK with an offer that waits for our answer."""
-        self.rseq = 0
-        """Number of the last reliable provisional answer in it (RFC 3262); 0: there was none."""
-        self.early_session = b""
-        """The peer's session as told reliably before its 2xx, which need not repeat it."""
-        self.is_agreed = False
-        """The first offer has its answer: from then on either side may make another."""
-        self.local_session = b""
-        """Our session as last told, for a refresh by re-INVITE."""
-        self.allowed: list[str] = []
-        """The lines of the peer's Allow."""
-        self.session_timer: SessionTimer | None = None
-        self.is_reported = False
-        """The caller knows it, so DialogEnded will come."""
-        self.on_surplus_over: Callable[[float], None] | None = None
-        """Who waits for the end of a dialog that nobody wanted."""
-        self.context: object = None
+    def __post_init__(self) -> None:
+        self.invite_cseq = self.local_cseq
 
     @property
     def key(self) -> DialogKey:
