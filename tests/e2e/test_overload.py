@@ -1,15 +1,17 @@
-"""A rush of calls beyond what a node can bear: each is taken and ends right, or is refused at once.
+"""A rush of calls beyond what a node can bear: each is taken and ends right, or is refused.
 
+The node gets a quarter of a core for the rush: so no machine is too fast for it.
 The big one is `python -m benchmarks.overload`.
 """
 
 import asyncio
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from benchmarks.load import given_far_ends
 from benchmarks.peers.offhook import Offhook
 from benchmarks.peers.system import usage
@@ -56,6 +58,25 @@ def refused(answers: list[tuple[int, bytes]]) -> int:
     return sum(status == 503 for status, _ in answers)
 
 
+@asynccontextmanager
+async def starved(process: int) -> AsyncIterator[None]:
+    """Let a process run for a quarter of the time, as on a machine that has no more for it."""
+
+    async def starve() -> None:
+        while True:
+            os.kill(process, signal.SIGSTOP)
+            await asyncio.sleep(0.15)
+            os.kill(process, signal.SIGCONT)
+            await asyncio.sleep(0.05)
+
+    starving = asyncio.create_task(starve())
+    try:
+        yield
+    finally:
+        starving.cancel()
+        os.kill(process, signal.SIGCONT)
+
+
 async def rush(node: Offhook) -> list[tuple[int, bytes]]:
     """Let every caller ask again and again, until enough were refused."""
     answers: list[tuple[int, bytes]] = []
@@ -82,7 +103,8 @@ def test_a_rush_is_taken_or_refused_and_every_taken_call_ends_right() -> None:
         with tempfile.TemporaryDirectory() as folder:
             async with given_node(Path(folder)) as (node, seen):
                 before = usage(node.processes).kib
-                answers = await rush(node)
+                async with starved(node.processes[0]):
+                    answers = await rush(node)
                 grown = (usage(node.processes).kib - before) / 1024
 
                 async def is_back() -> bool:
@@ -97,14 +119,10 @@ def test_a_rush_is_taken_or_refused_and_every_taken_call_ends_right() -> None:
                 await until(is_idle, END_BOUND_S)
                 taken = sum(status == 202 for status, _ in answers)
                 ended = await outcomes(node)
-                shed = await node.metric("offhook_calls_shed_total ")
-            assert {status for status, _ in answers} <= {202, 503}
-            assert sum(ended.values()) == taken
-            assert all(is_over for *_, is_over in (*seen["first"], *seen["second"]))
-            if refused(answers) < REFUSED_ENOUGH:
-                pytest.skip("this machine bears the rush: next to nothing was refused")
-            assert shed > 0
-            assert grown < GROWTH_MAX_MIB
+            assert {status for status, _ in answers} == {202, 503}
+            assert refused(answers) >= REFUSED_ENOUGH
             assert ended == {"connected": taken}
+            assert all(is_over for *_, is_over in (*seen["first"], *seen["second"]))
+            assert grown < GROWTH_MAX_MIB
 
     asyncio.run(run())
