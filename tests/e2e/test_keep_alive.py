@@ -2,16 +2,13 @@
 
 import hashlib
 import re
-import socket
-import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from .conftest import FarEnd
 from .harness import Account, Server
+from .harness.datagrams import DatagramThread
 from .harness.ports import HOST
 from .harness.waiting import wait_for
 from .test_gateway import NUMBER, create_caller
@@ -28,43 +25,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-class Echo:
+class Echo(DatagramThread):
     """A SIP server that answers every request with one status, and notes what came."""
 
     def __init__(self, status: int) -> None:
         self.status = status
         self.came: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((HOST, 0))
-        self._socket.settimeout(0.05)
-        self.port: int = self._socket.getsockname()[1]
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="echo")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join()
-        self._socket.close()
+        super().__init__("echo")
 
     def send(self, message: str, port: int) -> None:
-        self._socket.sendto(message.encode(), (HOST, port))
+        self.socket.sendto(message.encode(), (HOST, port))
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                data, source = self._socket.recvfrom(4_096)
-            except (TimeoutError, ConnectionError):
-                continue
-            text = data.decode()
-            self.came.append(text)
-            if not text.startswith(("SIP/2.0", "ACK ")):
-                self._socket.sendto(self._answer(text).encode(), source)
+    def take(self, data: bytes, source: tuple[str, int]) -> None:
+        text = data.decode()
+        self.came.append(text)
+        if not text.startswith(("SIP/2.0", "ACK ")):
+            self.socket.sendto(self._answer(text).encode(), source)
 
     def _answer(self, request: str) -> str:
         kept = [

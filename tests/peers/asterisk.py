@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.processes import end
+
 START_S: Final = 30.0
 """It boots in a second on an idle machine."""
 STOP_S: Final = 10.0
@@ -118,14 +120,7 @@ class Asterisk:
 
     def stop(self) -> None:
         """End it."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_S)
+        end(self._process, STOP_S)
 
     def command(self, line: str) -> str:
         """Run a command of its console, such as `core show channels concise`; return what it prints."""

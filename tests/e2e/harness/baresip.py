@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.processes import end
+
 from .ports import HOST, SINGLES, free_block, free_port, is_listening
 from .tones import contains_tone, read_wav, write_wav
 from .waiting import wait_for
@@ -81,14 +83,7 @@ class Baresip:
 
     def stop(self) -> None:
         """End it; it takes back its registration."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_S)
+        end(self._process, STOP_S)
 
     def dial(self, number: str) -> None:
         """Dial a number of its own realm."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.processes import end
+
 from .ports import HOST, free_port, is_listening
 from .waiting import wait_for
 
@@ -103,14 +105,7 @@ class Kamailio:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        process = self._process
-        assert process is not None
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(self._process, STOP_S)
 
     def log(self) -> str:
         """Return what it printed so far."""

@@ -1,9 +1,6 @@
 """A real name server on loopback, with one zone of the test's own."""
 
-import socket
-import threading
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import dns.flags
 import dns.message
@@ -11,12 +8,12 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from .ports import HOST
+from .datagrams import DatagramThread
 
 LONGEST_QUERY: Final = 4_096
 
 
-class NameServer:
+class NameServer(DatagramThread):
     """Answers from `records`; what is not among them does not exist."""
 
     def __init__(self, *records: str) -> None:
@@ -27,12 +24,8 @@ class NameServer:
         """It takes queries and says nothing."""
         for record in records:
             self.add(record)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((HOST, 0))
-        self._socket.settimeout(0.05)
-        self.address: tuple[str, int] = self._socket.getsockname()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="name server")
+        super().__init__("name server")
+        self.address: tuple[str, int] = self.socket.getsockname()
 
     def add(self, record: str) -> None:
         """Add one record."""
@@ -41,29 +34,14 @@ class NameServer:
         known = self._sets.setdefault((name.rstrip(".").lower(), kind), new)
         known.update(new)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join()
-        self._socket.close()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                data, source = self._socket.recvfrom(LONGEST_QUERY)
-            except (TimeoutError, ConnectionError):
-                continue
-            query = dns.message.from_wire(data)
-            question = query.question[0]
-            name, kind = question.name.to_text(omit_final_dot=True).lower(), question.rdtype
-            self.asked.append((name, dns.rdatatype.to_text(kind)))
-            if not self.is_silent:
-                self._socket.sendto(self._answer(query, name, dns.rdatatype.to_text(kind)), source)
+    def take(self, data: bytes, source: tuple[str, int]) -> None:
+        """Answer a query, or note it and say nothing."""
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name, kind = question.name.to_text(omit_final_dot=True).lower(), question.rdtype
+        self.asked.append((name, dns.rdatatype.to_text(kind)))
+        if not self.is_silent:
+            self.socket.sendto(self._answer(query, name, dns.rdatatype.to_text(kind)), source)
 
     def _answer(self, query: dns.message.Message, name: str, kind: str) -> bytes:
         answer = dns.message.make_response(query)

@@ -1,15 +1,13 @@
 """An RTP endpoint that sends one tone and tells which tone it hears: audio checked by content."""
 
 import random
-import socket
 import struct
-import threading
 import time
 from collections import deque
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from .ports import HOST, free_rtp_port
+from .datagrams import DatagramThread
+from .ports import free_rtp_port
 from .tones import RATE_HZ, WINDOW, decode_ulaw, encode_ulaw, is_tone, sine
 from .waiting import wait_for
 
@@ -26,12 +24,12 @@ LATE_S: Final = 0.2
 """A machine that stalls for longer loses packets instead of sending a burst."""
 
 
-class RtpEndpoint:
+class RtpEndpoint(DatagramThread):
     """Sends a tone in PCMU to whoever it is told, or to whoever sent to it first, and listens."""
 
     def __init__(self, frequency_hz: float) -> None:
         self.frequency_hz = frequency_hz
-        self.port = free_rtp_port()
+        port = free_rtp_port()
         self.received = 0
         self.target: tuple[str, int] | None = None
         self.keys = ""
@@ -39,22 +37,7 @@ class RtpEndpoint:
         self._last_key = b""
         self._to_press: deque[str] = deque()
         self._heard: deque[bytes] = deque(maxlen=WINDOW // FRAME)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((HOST, self.port))
-        self._socket.settimeout(0.01)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"rtp-{self.port}")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join()
-        self._socket.close()
+        super().__init__(f"rtp-{port}", port=port, patience_s=0.01)
 
     def send_to(self, host: str, port: int) -> None:
         """Begin to send there."""
@@ -80,10 +63,11 @@ class RtpEndpoint:
         what = f"{frequency_hz:g} Hz at RTP port {self.port}"
         wait_for(lambda: self.hears(frequency_hz), timeout_s=timeout_s, what=what)
 
-    def _run(self) -> None:
+    def serve(self) -> None:
+        """Listen, and send the tone in time."""
         sequence, due = random.randrange(1 << 15), time.monotonic()
         source = random.getrandbits(32)
-        while not self._stopped.is_set():
+        while not self.is_stopped:
             self._listen()
             if self.target is None or time.monotonic() < due:
                 continue
@@ -97,7 +81,7 @@ class RtpEndpoint:
         first = sequence * FRAME
         payload = bytes(map(encode_ulaw, sine(self.frequency_hz, first, FRAME)))
         header = struct.pack("!BBHII", 0x80, PCMU, sequence & 0xFFFF, first & 0xFFFFFFFF, source)
-        self._socket.sendto(header + payload, target)
+        self.socket.sendto(header + payload, target)
 
     def _send_key(self, key: str, sequence: int, source: int, target: tuple[str, int]) -> int:
         """Send a key as a phone does: all packets with the time of its beginning; return the next number."""
@@ -108,7 +92,7 @@ class RtpEndpoint:
             header = struct.pack("!BBHII", 0x80, kind, sequence & 0xFFFF, begun, source)
             duration = min(number, KEY_PACKETS) * FRAME
             event = struct.pack("!BBH", ALL_KEYS.index(key), 10 | (0x80 if is_over else 0), duration)
-            self._socket.sendto(header + event, target)
+            self.socket.sendto(header + event, target)
             sequence += 1
             time.sleep(FRAME / RATE_HZ)
         return sequence
@@ -122,7 +106,7 @@ class RtpEndpoint:
 
     def _listen(self) -> None:
         try:
-            packet, sender = self._socket.recvfrom(2048)
+            packet, sender = self.socket.recvfrom(2048)
         except (TimeoutError, ConnectionError):
             return
         if len(packet) > HEADER_OCTETS and packet[1] & 0x7F == KEYS:
