@@ -1,7 +1,6 @@
 """Keeps a relay process running: starts it, greets it, notices its end, starts another."""
 
 import asyncio
-import contextlib
 import socket
 import sys
 from collections.abc import Callable
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+
+from offhook.engines.child_process import ChildProcess
 
 from .relay import RelayLost
 from .relay_control import REPLY_BOUND_S, ControlChannel
@@ -47,45 +48,30 @@ class RelayHost:
         """Where recorded sessions are written; a relay process of its own each."""
         self._bell = bell
         self._on_lost = on_lost
-        self._process: asyncio.subprocess.Process | None = None
-        self._supervisor: asyncio.Task[None] | None = None
+        self._child = ChildProcess(
+            "media relay",
+            spawn=self._spawn,
+            on_end=lambda: self._lost("the relay process ended"),
+            pauses_s=(RESTART_DELAY_S, RESTART_DELAY_MAX_S),
+        )
 
     @property
     def process_id(self) -> int | None:
         """Return the process that carries the packets, or None while it is down."""
-        return self._process.pid if self._process is not None else None
+        return self._child.process_id
 
     async def start(self) -> None:
         """Bring it up, and keep it up. Raises RelayLost if it does not come up."""
         await self._spawn()
-        self._supervisor = asyncio.create_task(self._keep_alive(), name="media relay supervisor")
+        self._child.keep_alive()
 
     async def stop(self) -> None:
         """End it. Idempotent; may precede start()."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
+        await self._child.let_go()
         channel, self.channel = self.channel, None
         if channel is not None:
             channel.close()
         await self._end_process()
-
-    async def _keep_alive(self) -> None:
-        delay = RESTART_DELAY_S
-        while True:
-            if self._process is not None:
-                status = await self._process.wait()
-                _log.error("media relay ended", status=status)
-                self._lost("the relay process ended")
-            await asyncio.sleep(delay)
-            try:
-                await self._spawn()
-                delay = RESTART_DELAY_S
-            except RelayLost as error:
-                _log.error("media relay does not start", reason=str(error))
-                delay = min(2 * delay, RESTART_DELAY_MAX_S)
 
     async def _spawn(self) -> None:
         channel = await self._launch()
@@ -103,7 +89,7 @@ class RelayHost:
         ours, theirs = socket.socketpair()
         try:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            self._process = await asyncio.create_subprocess_exec(
+            self._child.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", str(PROCESS_PROGRAM), str(theirs.fileno()), *self._arguments),
                 str(self.captures),
                 stdin=asyncio.subprocess.PIPE,
@@ -132,22 +118,14 @@ class RelayHost:
         channel.bound_replies(REPLY_BOUND_S)
 
     async def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_BOUND_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        """Close its input, which ends it."""
+        process = self._child.process
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+        await self._child.ended(STOP_BOUND_S)
 
     def _lost(self, why: str) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # it hangs, or its socket broke; the supervisor starts another
+        self._child.kill()
         channel, self.channel = self.channel, None
         if channel is not None:
             self._on_lost(why)

@@ -1,7 +1,6 @@
 """Keeps one engine worker running: starts its process, notices its end, starts another."""
 
 import asyncio
-import contextlib
 import socket
 import sys
 from typing import Final, Protocol
@@ -9,6 +8,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+from offhook.engines.child_process import ChildProcess
 from offhook.kernel import OffhookError
 
 from .channel import Channel
@@ -76,9 +76,14 @@ class WorkerHost:
         self.sip_address = ("", 0)
         self._listener = listener
         self._program = program
-        self._process: asyncio.subprocess.Process | None = None
+        self._child = ChildProcess(
+            f"engine worker {begin.number}",
+            spawn=self._spawn,
+            on_end=lambda: self._lost("its process ended"),
+            on_back=lambda: listener.back(begin.number),
+            pauses_s=(RESTART_DELAY_S, RESTART_DELAY_MAX_S),
+        )
         self._starting: asyncio.Future[Ready] | None = None
-        self._supervisor: asyncio.Task[None] | None = None
         self._heard_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
 
@@ -90,7 +95,7 @@ class WorkerHost:
     @property
     def process_id(self) -> int | None:
         """Return the process, or None while it is down."""
-        return self._process.pid if self._process is not None else None
+        return self._child.process_id
 
     async def start(self) -> None:
         """Bring it up, and keep it up. Raises WorkerLost if it does not come up.
@@ -105,40 +110,19 @@ class WorkerHost:
                 if attempt == START_ATTEMPTS:
                     raise
             await asyncio.sleep(START_PAUSE_S)
-        self._supervisor = asyncio.create_task(self._keep_alive(), name=f"engine worker {self.number}")
+        self._child.keep_alive()
 
     async def stop(self) -> None:
         """Let it hang up what is left and end. Idempotent; may precede start()."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
+        await self._child.let_go()
         if self._watch is not None:
             self._watch.cancel()
         channel, self.channel = self.channel, None
         if channel is not None:
             channel.send(Finish())
-        await self._end_process()
+        await self._child.ended(STOP_BOUND_S)
         if channel is not None:
             channel.close()
-
-    async def _keep_alive(self) -> None:
-        delay = RESTART_DELAY_S
-        while True:
-            if self._process is not None:
-                status = await self._process.wait()
-                _log.error("engine worker ended", worker=self.number, status=status)
-                self._process = None
-                self._lost("its process ended")
-            await asyncio.sleep(delay)
-            try:
-                await self._spawn()
-                delay = RESTART_DELAY_S
-                self._listener.back(self.number)
-            except WorkerLost as error:
-                _log.error("engine worker does not start", worker=self.number, reason=error.why)
-                delay = min(2 * delay, RESTART_DELAY_MAX_S)
 
     async def _spawn(self) -> None:
         loop = asyncio.get_running_loop()
@@ -166,7 +150,7 @@ class WorkerHost:
     async def _launch(self) -> Channel[ToNode]:
         ours, theirs = socket.socketpair()
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            self._child.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", self._program, str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -208,9 +192,7 @@ class WorkerHost:
         if channel is None:
             return
         _log.error("engine worker lost", worker=self.number, reason=why)
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # it hangs, or its socket broke; the supervisor starts another
+        self._child.kill()
         channel.close()
         if self._watch is not None:
             self._watch.cancel()
@@ -225,21 +207,7 @@ class WorkerHost:
         else:
             self._watch = loop.call_later(SILENCE_MAX_S - silent_s, self._check_silence)
 
-    async def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            async with asyncio.timeout(STOP_BOUND_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
     async def _give_up(self, channel: Channel[ToNode]) -> None:
         channel.close()
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        self._child.kill()
+        await self._child.ended(STOP_BOUND_S)
