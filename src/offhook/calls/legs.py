@@ -16,19 +16,16 @@ if TYPE_CHECKING:
 def rung(call: Call) -> list[Leg]:
     """Return the legs that are not answered, not over, and not asked to end."""
     waiting = (LegState.PLANNED, LegState.DIALING, LegState.RINGING)
-    answered_now = [
-        leg for leg in call.legs.values() if leg.state is LegState.ANSWERED and leg is not call.first
-    ]
-    return [leg for leg in call.legs.values() if leg.state in waiting] + answered_now
+    return [leg for leg in call.legs.values() if leg.state in waiting]
 
 
 def drop_others(call: Call, winner: Leg | None, cause: str) -> None:
     """Stop ringing the party: cancel what rings, forget what waits, stop the timers."""
     call.out.append(StopTimer(NO_ANSWER))
+    if winner is not None:
+        stop_leg_timers(call, winner)
     for leg in rung(call):
         stop_leg_timers(call, leg)
-        if leg is winner:
-            continue
         if leg.state is LegState.PLANNED:
             del call.legs[leg.leg_id]
         else:
