@@ -1,9 +1,11 @@
 """Settings: file, environment, faults that name the key."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from offhook.cli.main import config_show
 from offhook.settings import Settings, SettingsInvalid, load_settings, masked
 
 
@@ -56,6 +58,19 @@ def test_a_broken_file_is_told(tmp_path: Path) -> None:
 
 def test_secrets_are_masked() -> None:
     assert masked(Settings(master_api_key="a" * 64))["master_api_key"] == "***"
+
+
+def test_what_is_shown_can_be_read_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "offhook.toml"
+    for variable in [name for name in os.environ if name.startswith("OFFHOOK_")]:
+        monkeypatch.delenv(variable)
+    file.write_text('data_dir = "a \\"b\\" \\\\ ü"\nsystem_wide_channels = true\nsip_nat_ping_s = 7.5\n')
+    written = load_settings(file, {})
+    config_show(config=file)
+    file.write_text(capsys.readouterr().out)
+    assert load_settings(file, {}) == written
 
 
 def test_addresses_of_both_families_may_be_listed() -> None:

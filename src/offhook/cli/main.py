@@ -1,5 +1,6 @@
 """Commands and their options. What they do lies in the modules they call."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ def config_check(*, config: ConfigFile = None) -> None:
 def config_show(*, config: ConfigFile = None) -> None:
     """Print the effective settings as TOML, secrets masked."""
     for key, value in masked(_settings(config)).items():
-        print(f"{key} = {_toml(value)}")
+        print(f"{key} = {json.dumps(value, ensure_ascii=False)}")  # text, numbers, truth: as in TOML
 
 
 @app.command
@@ -150,10 +151,3 @@ def _settings(path: Path | None, options: Mapping[str, str] | None = None) -> Se
     """Return the effective settings; options of the command win over everything."""
     named = os.environ.get(CONFIG_VARIABLE)
     return load_settings(path or (Path(named) if named else None), {**os.environ, **(options or {})})
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return str(value)
