@@ -16,6 +16,7 @@ ApiKey = Annotated[
 Token = Annotated[
     str, Parameter(env_var="OFFHOOK_TOKEN", help="Token, in place of an API key (or OFFHOOK_TOKEN).")
 ]
+Contact = Annotated[str, Parameter(help="Whom to call: a number, an extension or an allowed SIP URI.")]
 Account = Annotated[str, Parameter(help="Id of the account; default: the one of the key or token.")]
 Button = Annotated[str, Parameter(help="Id of the button to press.")]
 Device = Annotated[str, Parameter(help="Id of the device that is to call.")]
@@ -27,7 +28,8 @@ AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON, for programs
 
 
 def call(
-    contact: str,
+    contact: Contact,
+    /,
     *,
     button: Button = "",
     device: Device = "",
@@ -51,7 +53,8 @@ def call(
 
 
 def explain(
-    contact: str,
+    contact: Contact,
+    /,
     *,
     button: Button = "",
     device: Device = "",
@@ -75,6 +78,7 @@ def explain(
 
 def tail(
     binding: Annotated[str, Parameter(help="Which events: call.EVENT.CALL_ID or object.ACTION.TYPE.")] = "",
+    /,
     *,
     count: Annotated[int, Parameter(help="Stop after so many events; 0: run until Ctrl-C.")] = 0,
     account: Account = "",

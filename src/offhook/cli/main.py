@@ -18,6 +18,7 @@ app = App(
     name="offhook",
     help="Puts two people on a phone call from one HTTP request, and tells the truth about it.",
     version=__version__,
+    default_parameter=Parameter(negative=()),  # a switch is given or left out
 )
 config = App(name="config", help="Check and show the settings.")
 app.command(config)
@@ -73,10 +74,11 @@ def config_show(*, config: ConfigFile = None) -> None:
 
 @app.command
 def phone(
-    address: str,
+    address: Annotated[str, Parameter(help="The device: sip.username@realm of the account.")],
+    /,
     *,
     password: Annotated[str, Parameter(help="SIP password of the device.")],
-    server: Annotated[str, Parameter(help="host or host:port to register at; default: the realm.")] = "",
+    server: Annotated[str, Parameter(help="Host or host:port to register at; default: the realm.")] = "",
     transport: Literal["udp", "tcp"] = "udp",
     host: Annotated[str, Parameter(help="Our address, for SIP and RTP.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Our SIP port; 0 takes a free one.")] = 0,
@@ -85,7 +87,10 @@ def phone(
     ] = "answer",
     answer_after: Annotated[float, Parameter(help="Seconds to ring before answering.")] = 0.0,
     hang_up_after: Annotated[float, Parameter(help="Hang up this long after answering; 0: never.")] = 0.0,
-    auto_answer: Annotated[bool, Parameter(help="Pick up by itself if the caller asks for it.")] = True,
+    auto_answer: Annotated[
+        bool,
+        Parameter(negative="--no-auto-answer", help="Pick up by itself if the caller asks for it."),
+    ] = True,
     tone: Annotated[float, Parameter(help="Frequency to send, in Hz; 0 sends silence.")] = 440.0,
     listen: Annotated[float, Parameter(help="Frequency to listen for, in Hz.")] = 440.0,
     record: Annotated[Path | None, Parameter(help="WAV file for what was heard.")] = None,
@@ -118,7 +123,8 @@ def export_(
 
 @app.command(name="import")
 def import_(
-    file: Path,
+    file: Annotated[Path, Parameter(help="JSON lines: one document per line.")],
+    /,
     *,
     report: Annotated[Path | None, Parameter(help="File for what was not taken, and why.")] = None,
     overwrite: Annotated[bool, Parameter(help="Replace documents that were changed here since.")] = False,
