@@ -98,6 +98,13 @@ def note_holding(call: Call, event: LegHolds, at: float) -> CallState:
     return call.state
 
 
+def end_holds(call: Call) -> None:
+    """Nobody is on hold any more; what they hear instead is for the caller to say."""
+    for leg in call.legs.values():
+        if leg.is_held:
+            _note_held(call, leg, is_held=False)
+
+
 def carry_holds_over(call: Call) -> None:
     """A new pair: who is held is held by the one it talks to now."""
     for leg in (call.first, call.second):

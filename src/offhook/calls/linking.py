@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import ending, legs, policy
+from . import ending, joined, legs, policy
 from .commands import LinkLegs, TellReferrer
-from .events import CallLinked, LegHeld, LinkLost, LinkRequested
+from .events import CallLinked, LinkLost, LinkRequested
 from .model import Ending, Link, Outcome
 from .states import CallState
 from .transferring import can_transfer
@@ -26,10 +26,7 @@ def link(call: Call, event: LinkRequested, at: float) -> CallState:
     if not can_transfer(call, wanted.leaving_leg_id):
         return call.state
     note_linked(call, wanted)
-    for leg in call.legs.values():
-        if leg.is_held:
-            leg.is_held = False
-            call.out.append(LegHeld(leg.leg_id, False))
+    joined.end_holds(call)
     call.out.append(CallLinked(wanted))
     if event.is_referrer:
         call.out += [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from . import ending, joined, legs, policy
 from .commands import HoldLeg, JoinLegs, StartTimer, TellReferrer, UnholdLeg
-from .events import LegHeld, TransferBegun, TransferFailed, TransferRequested
-from .model import By, Ending, Handover, Leg, LegState, Outcome, Party
+from .events import TransferBegun, TransferFailed, TransferRequested
+from .model import By, Ending, Handover, Leg, LegState, Outcome, Party, Transfer
 from .states import JOIN, JOIN_BOUND_S, MAX_TRANSFERS, CallState
 
 if TYPE_CHECKING:
@@ -57,21 +57,19 @@ def transfer(call: Call, event: TransferRequested, at: float) -> CallState:
     call.step = 0
     call.out.append(TransferBegun(wanted))
     if wanted.handover is not Handover.INTERCEPT:
-        _part(call, wanted.staying_leg_id)
+        _part(call, wanted)
     if wanted.handover is Handover.BLIND:
         legs.hang_up(call, leaving, TRANSFERRED[wanted.handover])
     return CallState.TRANSFERRING
 
 
-def _part(call: Call, staying_leg_id: str) -> None:
+def _part(call: Call, wanted: Transfer) -> None:
     """Let the one who stays hear ringback, and the other nothing; nobody is on hold any more."""
+    joined.end_holds(call)
     for leg in call.legs.values():
-        if leg.is_held:
-            leg.is_held = False
-            call.out.append(LegHeld(leg.leg_id, False))
         leg.is_played_to = False
-    ringback = call.transfer.ringback if call.transfer is not None else ""
-    call.out.append(HoldLeg(staying_leg_id, ringback or call.plan.ringback or DEFAULT_RINGBACK))
+    ringback = wanted.ringback or call.plan.ringback or DEFAULT_RINGBACK
+    call.out.append(HoldLeg(wanted.staying_leg_id, ringback))
 
 
 def tell_referrer(call: Call, sip_code: int, sip_reason: str = "") -> None:
@@ -88,7 +86,7 @@ def note_left(call: Call) -> CallState:
     wanted = call.transfer
     assert wanted is not None
     if wanted.handover is Handover.INTERCEPT:
-        _part(call, wanted.staying_leg_id)
+        _part(call, wanted)
     return call.state
 
 
