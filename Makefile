@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -m "not slow" --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 # A world that breaks prints its seed; the line to replay it comes with it.
 CALLS ?= 1000000

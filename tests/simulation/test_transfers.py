@@ -20,6 +20,8 @@ from .virtual_disk import CallOnDisk
 from .virtual_time import WorldBroken
 from .world import World, take_log
 
+pytestmark = pytest.mark.slow
+
 WORLDS = ("calm", "bad network", "crashes", "crashes on a bad network", "the relay dies", "the disk refuses")
 PAUSE_S = 0.4
 """Mean time between two transfers of a world."""

@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from offhook.calls.commands import DialLeg
 from offhook.calls.events import LegAnswered, LegEnded, LegRinging, LegsJoined
 from offhook.calls.model import MediaMode
@@ -14,6 +16,8 @@ from tests.unit.calls.calls_language import endpoint, plan, step
 from .given_engine import CALL_ID, given_media_ports, given_phone, until
 from .given_workers import build_pool, given_worker_legs
 from .test_engine import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_dead_workers_legs_are_ended_by_the_next(tmp_path: Path) -> None:
