@@ -3,7 +3,6 @@
 A 503 speaks for the whole server; a 480 or 486 for the one number. Meanwhile other ways are taken.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -63,10 +62,6 @@ class CarrierRests:
                 return rest.hangup_cause
             del self._rests[key]
         return ""
-
-
-IsResting = Callable[[str, str], str]
-"""(resource id, Request-URI) → hangup cause, or empty; see CarrierRests.cause_of."""
 
 
 def rest_key(resource_id: str, request_uri: str, *, whole_server: bool) -> str:

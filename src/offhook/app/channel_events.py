@@ -37,8 +37,6 @@ HOLD: Final = "CHANNEL_HOLD"
 UNHOLD: Final = "CHANNEL_UNHOLD"
 DESTROY: Final = "CHANNEL_DESTROY"
 
-CHANNEL_EVENTS: Final = (CREATE, ANSWER, BRIDGE, HOLD, UNHOLD, DESTROY)
-
 _STATES: Final = {
     CREATE: ("DOWN", "INIT"),
     ANSWER: ("ACTIVE", "EXECUTE"),
@@ -191,16 +189,6 @@ class ChannelEvents:
         tally = self._tallies[call_id] = ChannelTally()
         for at, fact in facts:
             tally.take(at, fact)
-
-
-def past_events(
-    call: Call, facts: Iterable[tuple[float, Fact]], *, node: str = "offhook"
-) -> list[ChannelEvent]:
-    """Return all channel events of a call so far, from its journal."""
-    tally = ChannelTally()
-    return [
-        channel_event(call, milestone, node=node) for at, fact in facts for milestone in tally.take(at, fact)
-    ]
 
 
 def channel_event(call: Call, milestone: Milestone, *, node: str) -> ChannelEvent:

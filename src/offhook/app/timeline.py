@@ -9,8 +9,6 @@ from offhook.kernel import iso8601_ms
 
 from .ports import JournalEntry, Json, StoredCall, TraceLine
 
-Moment = tuple[float, Json]
-
 TRANSFER_TAG: Final = b"transfer_begun"
 REDIRECT_TAG: Final = b"leg_redirected"
 

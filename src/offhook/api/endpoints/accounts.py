@@ -1,7 +1,5 @@
 """Accounts: the document, the tree, the API key (kazoo-behaviour 3.6, 7.1)."""
 
-from typing import Final
-
 from offhook.api.envelope import Reply, document_reply, public
 from offhook.api.errors import field_fault, precondition_failed
 from offhook.api.lists import ListOf, document_list, whole_list
@@ -14,8 +12,6 @@ from offhook.directory.ordering import CHILDREN, DESCENDANTS
 from offhook.kernel import gregorian_s
 
 from .collections import ACCOUNT_ITEM, Collection, deleted_reply, if_match
-
-NOT_SELF: Final = "an account cannot enable or disable itself"
 
 
 class AccountEndpoints(Collection):

@@ -18,8 +18,6 @@ from offhook.directory import Document, Json, list_kind, merge
 
 ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
-Summary = Callable[[Document], Json]
-
 
 class Collection:
     """One document type of an account under one noun."""

@@ -5,8 +5,6 @@ from typing import Final
 from . import shared
 from .fields import boolean, choice, document, integer, mapping, text
 
-CONTENT_MAX_BYTES: Final = 11_534_336
-"""KAZOO's bound of an upload."""
 RECORDING_MAX_BYTES: Final = 64_000_000
 """An hour of a recorded call, and a little."""
 
