@@ -184,10 +184,9 @@ def most_telling(legs: Iterable[Leg]) -> Leg | None:
     """Return the failed leg that best says why a party was not reached; None if no leg was rung."""
     rung = [leg for leg in legs if leg.hangup_cause]
     known = {leg.leg_id for leg in rung}
+    last = [leg for leg in rung if leg.redirected_to not in known]  # who was sent on does not speak for it
     return min(
-        [
-            leg for leg in rung if leg.redirected_to not in known
-        ],  # the last address of a redirected leg speaks
+        last,
         key=lambda leg: _MOST_TELLING.index(_failure_of(leg)),
         default=None,
     )

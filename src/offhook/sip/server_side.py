@@ -260,12 +260,8 @@ class ServerSide:
             return None
         dialog = transaction.dialog
         if transaction.is_invite and dialog is not None and dialog.is_over and status < 300:
-            status, reason, headers, body = (
-                487,
-                "",
-                (),
-                b"",
-            )  # the call ended while its re-INVITE was thought over
+            # the call ended while its re-INVITE was thought over
+            status, reason, headers, body = 487, "", (), b""
         if status > 100 and not transaction.to_tag:
             transaction.to_tag = self._core.new_tag()
         response = response_to(transaction.request, status, reason, to_tag=transaction.to_tag)
