@@ -13,8 +13,8 @@ A call that came in begins at RINGING_SECOND: its first party is the caller, who
 JOINING, once the second party has answered.
 
 Here are what a call remembers and the table of what each state expects. The actions are next door, by
-what the call is doing: ringing.py, inbound.py, joined.py, transferring.py, linking.py, ending.py,
-recovering.py (after a crash), and legs.py for what happens to one leg in any of them.
+what the call is doing: ringing.py, redirecting.py, inbound.py, joined.py, transferring.py, linking.py,
+ending.py, recovering.py (after a crash), and legs.py for what happens to one leg in any of them.
 """
 
 from __future__ import annotations

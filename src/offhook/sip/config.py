@@ -19,7 +19,8 @@ MAX_RESENT_INVITES: Final = MAX_AUTH_ROUNDS + 1
 """INVITEs that one call of ours may become: a challenge each, and one refusal for too short a session."""
 
 RECONNECT_PAUSES: Final = (0, 1, 2, 4, 8)
-"""In T1, before each new connection that a CANCEL or BYE is sent over: 7.5 s, in which a proxy is back."""
+"""In T1, before each new connection that a CANCEL, BYE, ACK or re-INVITE is sent over when one is lost:
+7.5 s, in which a proxy is back."""
 
 MIN_SESSION_S: Final = 90
 """Session intervals below are refused (RFC 4028 4): a refresh every 45 s is what a call can bear."""

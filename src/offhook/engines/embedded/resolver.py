@@ -184,7 +184,7 @@ async def _services(dns: DnsClient, host: str) -> list[tuple[str, str]]:
 
 
 async def _ask_system(host: str) -> list[str]:
-    """Return what the system's resolver says, files included; nothing if there is nothing."""
+    """Return what the system's resolver says, files included. Raises DnsFailed if that knows no address."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
