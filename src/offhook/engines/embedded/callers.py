@@ -26,9 +26,8 @@ from offhook.sip.transactions import ServerTransaction
 from .call_media import MediaIncompatible
 from .identities import LegIdentities
 from .legs import EngineLeg, Stage
-from .reasons import cause_in
+from .reasons import cause_in, refusal_headers
 from .relay import MediaError, RelaySide
-from .requests import refusal_headers
 from .surplus import to_journal
 from .trace import SipTrace
 from .transports import SipEndpoint

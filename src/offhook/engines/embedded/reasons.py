@@ -1,6 +1,7 @@
 """Why: the Reason header of what we send and receive, and KAZOO's hangup causes (RFC 3326, RFC 6432).
 
-Ours say it twice, as Q.850 cause and as SIP status. Of theirs the Q.850 cause counts before the SIP one.
+Requests of ours say it twice, as Q.850 cause and as SIP status; a refusal has its status anyway. Of theirs
+the Q.850 cause counts before the SIP one.
 """
 
 from typing import Final
@@ -14,6 +15,8 @@ from offhook.sip.message import Request, Response
 ELSEWHERE: Final = EndReason("SIP", 200, "Call completed elsewhere")
 """Phones that see it in a CANCEL list no missed call."""
 MAX_RETRY_AFTER_S: Final = 2**31
+RETRY_LATER: Final[HeaderLines] = (("Retry-After", "10"),)
+"""With 503 to a caller: what was full or broken a moment ago may not be soon."""
 _CAUSE_BY_NUMBER: Final = {number: cause for cause, number in policy.Q850.items()}
 _SAYS_NOTHING: Final = frozenset(("NORMAL_CLEARING", "NORMAL_UNSPECIFIED", "INTERWORKING"))
 """Causes with which some carriers end everything: the SIP status of a refusal says more."""
@@ -34,6 +37,13 @@ def bye_headers(cause: str) -> HeaderLines:
     by_sip = ELSEWHERE if cause == "LOSE_RACE" else EndReason("SIP", policy.refusal_of(cause))
     also = None if cause == "NORMAL_CLEARING" else by_sip
     return (("Reason", str(EndReason("Q.850", number, cause, also))),)
+
+
+def refusal_headers(cause: str, status: int) -> HeaderLines:
+    """Return the header fields of a refusal: why (RFC 6432), and when to try again."""
+    number = policy.Q850.get(cause)
+    reason = (("Reason", str(EndReason("Q.850", number, cause))),) if number else ()
+    return (*reason, *RETRY_LATER) if status == 503 else reason
 
 
 def cause_in(message: Request | Response | None) -> str:

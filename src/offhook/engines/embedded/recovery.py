@@ -31,8 +31,8 @@ from offhook.sip.records import DialogRecord, InviteRecord
 
 from .failover import request_to
 from .identities import LegIdentities
-from .reasons import bye_headers, reason_of
-from .requests import invite_request, refusal_headers
+from .reasons import bye_headers, reason_of, refusal_headers
+from .requests import invite_request
 from .resolver import Unresolvable
 from .transports import SipEndpoint
 

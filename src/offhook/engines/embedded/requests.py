@@ -1,18 +1,12 @@
-"""What a leg's requests say: the INVITE of an endpoint's plan, and the reasons of CANCEL and BYE."""
+"""The INVITE of an endpoint's plan; what CANCEL, BYE and refusals say is in reasons.py."""
 
-from typing import Final
-
-from offhook.calls import policy
 from offhook.calls.model import EndpointPlan
-from offhook.sip.commands import EndReason, HeaderLines, InviteRequest
+from offhook.sip.commands import InviteRequest
 from offhook.sip.flows import Flow
 from offhook.sip.grammar import quote
 
 from .identities import LegIdentity
 from .redirects import with_history
-
-RETRY_LATER: Final[HeaderLines] = (("Retry-After", "10"),)
-"""With 503 to a caller: what was full or broken a moment ago may not be soon."""
 
 
 def invite_request(endpoint: EndpointPlan, identity: LegIdentity, flow: Flow, offer: bytes) -> InviteRequest:
@@ -34,10 +28,3 @@ def invite_request(endpoint: EndpointPlan, identity: LegIdentity, flow: Flow, of
         password=endpoint.password,
         realm=endpoint.realm,
     )
-
-
-def refusal_headers(cause: str, status: int) -> HeaderLines:
-    """Return the header fields of a refusal: why (RFC 6432), and when to try again."""
-    number = policy.Q850.get(cause)
-    reason = (("Reason", str(EndReason("Q.850", number, cause))),) if number else ()
-    return (*reason, *RETRY_LATER) if status == 503 else reason
