@@ -10,6 +10,10 @@ from offhook.calls.model import CallPlan, EndpointKind, PartyPlan
 from offhook.directory.model import Json
 
 from .errors import CallLimitReached, NoCredit
+from .storage import Documents
+
+LIMITS_ID: Final = "limits"
+"""KAZOO's id of the one document of its type in an account."""
 
 TRUNKS: Final = ("outbound_trunks", "twoway_trunks", "burst_trunks")
 """What a call that goes out may take."""
@@ -148,6 +152,12 @@ def is_dialled_out(plan: CallPlan) -> bool:
     """Tell whether a phone has dialled this call, and it may leave the account (decision 0014)."""
     caller = plan.caller
     return caller is not None and caller.kind is EndpointKind.DEVICE and goes_out(plan.second)
+
+
+async def limits_of(documents: Documents, account_id: str) -> Json:
+    """Return what an account's calls are bounded by; empty if nothing is set."""
+    document = await documents.get(account_id, LIMITS_ID, type="limits")
+    return document.data if document is not None else {}
 
 
 def refuse_beyond(limits: Json, usage: AccountUsage, plan: CallPlan) -> None:

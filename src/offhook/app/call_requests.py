@@ -10,7 +10,7 @@ from offhook.calls.model import CallPlan, RequestOrigin
 from offhook.directory.model import Document, Json
 from offhook.kernel import Clock
 
-from .account_calls import refuse_beyond, trunk_limit
+from .account_calls import limits_of, refuse_beyond, trunk_limit
 from .accounts import refuse_closed
 from .errors import CallLimitReached, NoCredit
 from .limits import Throttles
@@ -25,9 +25,6 @@ from .planning import (
 )
 from .ports import Calls, IdempotencyClaim, LiveCall
 from .quirks import THROTTLE_IS_IGNORED
-
-LIMITS_ID: Final = "limits"
-"""KAZOO's id of the one document of its type in an account."""
 
 VISITOR_QUICKCALLS: Final = 10
 """Per minute and device or user: anybody may call those with `allow_anonymous_quickcalls`."""
@@ -121,7 +118,8 @@ class CallRequests:
     async def limits_left(self, planned: Planned) -> Json:
         """Return what the account's limits leave for a plan, and what would refuse it now."""
         plan = planned.plan
-        limits, usage = await self._limits(plan.account_id), self._calls.usage(plan.account_id)
+        limits = await limits_of(self._planning.documents, plan.account_id)
+        usage = self._calls.usage(plan.account_id)
         refusal = ""
         try:
             refuse_beyond(limits, usage, plan)
@@ -132,16 +130,12 @@ class CallRequests:
         shown: Json = {"limits": {name: value for name, value in left.items() if value is not None}}
         return shown | ({"would_be_refused": refusal} if refusal else {})
 
-    async def _limits(self, account_id: str) -> Json:
-        document = await self._planning.documents.get(account_id, LIMITS_ID, type="limits")
-        return document.data if document is not None else {}
-
     async def _place(self, planned: Planned, asked: Asked) -> PlacedCall:
         plan = planned.plan
         if asked.origin is not None:
             plan = msgspec.structs.replace(plan, origin=asked.origin)
         claim = asked.claim_of(planned) if asked.claim_of is not None else None
-        limits = await self._limits(plan.account_id)
+        limits = await limits_of(self._planning.documents, plan.account_id)
         refuse_beyond(limits, self._calls.usage(plan.account_id), plan)  # place() counts it at once
         live = await self._calls.place(plan, claim=claim)
         return PlacedCall(plan, live, planned.answer)

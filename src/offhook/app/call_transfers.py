@@ -12,12 +12,11 @@ import structlog
 from offhook.calls.events import LegReferred
 from offhook.calls.model import By, EndpointKind, Handover, Leg, LegState, PartyPlan, Transfer
 from offhook.calls.policy import refusal_of, side_as_by
-from offhook.directory.model import Document, Json
+from offhook.directory.model import Document
 from offhook.kernel import Clock
 
-from .account_calls import AccountUsage, goes_out, leaves_account, refuse_party
+from .account_calls import AccountUsage, goes_out, leaves_account, limits_of, refuse_party
 from .accounts import refuse_closed
-from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
 from .errors import AppError, CallLimitReached, InvalidDocument, NoCredit, TooManyRequests
 from .own_media import foreign_media, party_with_own_media
@@ -181,7 +180,7 @@ class CallTransfers:
         party = await party_with_own_media(self._documents, plan.account_id, party)
         if await foreign_media(self._documents, plan.account_id, {ringback}):
             ringback = ""
-        limits = await self._limits(plan.account_id)
+        limits = await limits_of(self._documents, plan.account_id)
         refuse_party(limits, self._calls.usage(plan.account_id), party)
         transfer = Transfer(
             staying_leg_id=wanted.staying.leg_id,
@@ -193,10 +192,6 @@ class CallTransfers:
         )
         if not self._calls.transfer(plan.account_id, transfer):
             raise NotTransferable("the call cannot be transferred now, or its media do not pass through here")
-
-    async def _limits(self, account_id: str) -> Json:
-        document = await self._documents.get(account_id, LIMITS_ID, type="limits")
-        return document.data if document is not None else {}
 
     # --- by phones ----------------------------------------------------------------------------------
 

@@ -6,13 +6,12 @@ import structlog
 
 from offhook.calls.model import CallPlan
 from offhook.directory.keys import ACCOUNT_NUMBER
-from offhook.directory.model import GLOBAL_ACCOUNT, Document, Json
+from offhook.directory.model import GLOBAL_ACCOUNT, Document
 from offhook.directory.numbers import normalise
 from offhook.kernel import Clock
 
-from .account_calls import is_dialled_out, refuse_beyond
+from .account_calls import is_dialled_out, limits_of, refuse_beyond
 from .accounts import refuse_closed
-from .call_requests import LIMITS_ID
 from .dial_out import Dialler, DialOut
 from .errors import NotAllowed
 from .own_media import with_own_media
@@ -99,7 +98,6 @@ class InboundCalls:
 
     async def _place(self, plan: CallPlan) -> LiveCall:
         plan = await with_own_media(self._planning.documents, plan)
-        document = await self._planning.documents.get(plan.account_id, LIMITS_ID, type="limits")
-        limits: Json = document.data if document is not None else {}
+        limits = await limits_of(self._planning.documents, plan.account_id)
         refuse_beyond(limits, self._calls.usage(plan.account_id), plan)  # place() counts it at once
         return await self._calls.place(plan)

@@ -4,7 +4,7 @@ from offhook.api.envelope import Reply, document_reply
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
-from offhook.app.call_requests import LIMITS_ID
+from offhook.app.account_calls import LIMITS_ID
 from offhook.app.documents import Place
 from offhook.app.errors import NotAllowed
 from offhook.directory import validate
