@@ -27,13 +27,14 @@ from offhook.sip.errors import RemoteMalformed
 from offhook.sip.events import DialogEnded, InviteEnded
 from offhook.sip.flows import Flow
 from offhook.sip.received_invites import ReceivedInvite
-from offhook.sip.records import DialogRecord, InviteRecord
+from offhook.sip.records import InviteRecord
 
 from .failover import request_to
 from .identities import LegIdentities
 from .reasons import bye_headers, reason_of, refusal_headers
 from .requests import invite_request
 from .resolver import Unresolvable
+from .surplus import from_journal
 from .transports import SipEndpoint
 
 _log = structlog.get_logger("offhook.engine")
@@ -119,12 +120,8 @@ class Recovery:
     def _resume_dialog(self, command: EndLostLeg) -> Dialog | None:
         if not command.dialog:
             return None
-        try:
-            record = msgspec.json.decode(command.dialog, type=DialogRecord)
-        except msgspec.DecodeError as error:
-            _log.error("a dialog in the journal cannot be read", call_id=command.call_id, reason=str(error))
-            return None
-        return self._core.resume_dialog(record)
+        record = from_journal(command.dialog, command.endpoint.leg_id)
+        return self._core.resume_dialog(record) if record is not None else None
 
     def _end_caller(self, lost: LostLeg) -> None:
         command, now = lost.command, self._clock.monotonic()

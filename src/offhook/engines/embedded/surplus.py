@@ -110,10 +110,8 @@ class SurplusAnswers:
         self._core.bye(dialog, self._clock.monotonic(), headers)
 
     def _take_up(self, command: HangUpSurplus) -> None:
-        try:
-            record = msgspec.json.decode(command.dialog, type=DialogRecord)
-        except msgspec.DecodeError as error:
-            _log.error("a dialog in the journal cannot be read", leg_id=command.leg_id, reason=str(error))
+        record = from_journal(command.dialog, command.leg_id)
+        if record is None:
             self._reporter.report_later(reports.SurplusEnded(command.leg_id, command.dialog))
             return
         standing = self._standing.get((record.call_id, record.local_tag, record.remote_tag))
@@ -129,3 +127,12 @@ class SurplusAnswers:
 def to_journal(dialog: Dialog) -> str:
     """Return what a later process needs to end a dialog."""
     return msgspec.json.encode(DialogRecord.of(dialog)).decode()
+
+
+def from_journal(text: str, leg_id: str) -> DialogRecord | None:
+    """Return what `to_journal` said of a leg's dialog in an earlier process; None if it cannot be read."""
+    try:
+        return msgspec.json.decode(text, type=DialogRecord)
+    except msgspec.DecodeError as error:
+        _log.error("a dialog in the journal cannot be read", leg_id=leg_id, reason=str(error))
+        return None
