@@ -92,7 +92,7 @@ class NodeProcess:
         invites.flush = self.endpoint.flush
         self.engine = EmbeddedEngine(
             endpoint=self.endpoint,
-            media=CallMediaFactory(relay, SilentLibrary()),
+            media=CallMediaFactory(relay, SilentLibrary(), clock=clock),
             inbound=InboundRequests(self.core, None, invites, clock),  # type: ignore[arg-type]
             resolver=Resolver(),
             trace=SipTrace(),

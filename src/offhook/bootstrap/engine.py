@@ -136,7 +136,12 @@ class SipParts:
         library = MediaLibrary(folder / "media", folder / "media-cache")
         return EmbeddedEngine(
             endpoint=endpoint,
-            media=CallMediaFactory(self._relay(), library, recordings=folder / "media-cache" / "recorded"),
+            media=CallMediaFactory(
+                self._relay(),
+                library,
+                clock=self._clock,
+                recordings=folder / "media-cache" / "recorded",
+            ),
             inbound=inbound,
             resolver=self.resolver,
             trace=self._trace,

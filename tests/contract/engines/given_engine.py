@@ -134,7 +134,7 @@ def build_embedded(
     relay = RtpIoRelay(folder, bind_address=HOST, ports=media)
     engine = EmbeddedEngine(
         endpoint=endpoint,
-        media=CallMediaFactory(relay, MediaLibrary(folder / "media", folder)),
+        media=CallMediaFactory(relay, MediaLibrary(folder / "media", folder), clock=clock),
         inbound=NoInbound(),  # type: ignore[arg-type]
         resolver=Resolver(),
         trace=SipTrace(),

@@ -9,6 +9,7 @@ from offhook.calls.model import MediaMode
 from offhook.engines.embedded.call_media import CallMedia, MediaIncompatible
 from offhook.engines.embedded.relay import RelayPort, RelaySide
 from offhook.sip.sdp import audio_target
+from offhook.system import SystemClock
 from tests.simulation.virtual_relay import SilentLibrary
 from tests.unit.sip.peers import SDP
 
@@ -32,7 +33,7 @@ class SlowRelay:
 def test_a_phone_that_changes_its_session_as_the_call_ends_leaves_no_port_open(closed_first: bool) -> None:
     async def scenario() -> None:
         relay = SlowRelay()
-        media = CallMedia(relay, SilentLibrary(), "5e55" * 6, MediaMode.PROCESS)  # type: ignore[arg-type]
+        media = CallMedia(relay, SilentLibrary(), "5e55" * 6, MediaMode.PROCESS, clock=SystemClock())  # type: ignore[arg-type]
         if closed_first:
             media.close()
         changing = asyncio.create_task(media.take_new_offer(RelaySide.FIRST, SDP))
@@ -71,7 +72,8 @@ def session(formats: str, *lines: str, port: int = 6000) -> bytes:
 
 def given_media() -> tuple[CallMedia, OpenRelay]:
     relay = OpenRelay()
-    return CallMedia(relay, SilentLibrary(), "5e55" * 6, MediaMode.PROCESS), relay  # type: ignore[arg-type]
+    media = CallMedia(relay, SilentLibrary(), "5e55" * 6, MediaMode.PROCESS, clock=SystemClock())  # type: ignore[arg-type]
+    return media, relay
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ second is offered (RFC 3264). In a bypass the second party's offer is carried to
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
@@ -16,7 +15,7 @@ import structlog
 
 from offhook.calls.events import RecordingMade
 from offhook.calls.model import MediaMode
-from offhook.kernel import OffhookError
+from offhook.kernel import Clock, OffhookError
 from offhook.sip.errors import RemoteMalformed
 from offhook.sip.sdp import (
     TELEPHONE_EVENT_TYPE,
@@ -63,7 +62,13 @@ class CallMedia:
     """The session of one call. Methods that raise MediaIncompatible have changed nothing."""
 
     def __init__(
-        self, relay: MediaRelay | None, library: MediaLibrary, session_id: str, mode: MediaMode
+        self,
+        relay: MediaRelay | None,
+        library: MediaLibrary,
+        session_id: str,
+        mode: MediaMode,
+        *,
+        clock: Clock,
     ) -> None:
         self.call_id = ""
         """The call it was opened for."""
@@ -80,6 +85,7 @@ class CallMedia:
         self._relay = relay
         self._library = library
         self._mode = mode
+        self._clock = clock
         self._sdp_id = str(int(session_id[:12], 16))
         self._versions = dict.fromkeys(RelaySide, 0)
         self._agreed: dict[RelaySide, tuple[str, ...]] = dict.fromkeys(RelaySide, ())
@@ -380,18 +386,18 @@ class CallMedia:
         if self._relay is not None and not self._is_held:
             self._relay.pass_through(self.session_id, side)
 
-    def start_recording(self, recording_id: str, at: float) -> None:
-        """Record both directions from now on (Unix seconds)."""
+    def start_recording(self, recording_id: str) -> None:
+        """Record both directions from now on."""
         if self._relay is None or self.recorder is None or self._is_closed:
             return
-        self._recordings[recording_id] = (at, 0.0)
+        self._recordings[recording_id] = (self._clock.epoch(), 0.0)
         self._relay.record(self.session_id, self._hand_over)
 
-    def stop_recording(self, recording_id: str, at: float) -> None:
-        """Let a recording end here."""
-        begin, end = self._recordings.get(recording_id, (0.0, at))
-        if not end:
-            self._recordings[recording_id] = (begin, at)
+    def stop_recording(self, recording_id: str) -> None:
+        """Let a recording end here, if it runs."""
+        begin, end = self._recordings.get(recording_id, (0.0, 0.0))
+        if begin and not end:
+            self._recordings[recording_id] = (begin, self._clock.epoch())
 
     def _hand_over(self, captures: Sequence[Path]) -> None:
         """The relay session is closed: make the recordings."""
@@ -409,7 +415,7 @@ class CallMedia:
     def close(self) -> None:
         """Free the ports. Idempotent."""
         if self._recordings and self.recorder is not None and not self._is_closed:
-            self._closed_at = time.time()
+            self._closed_at = self._clock.epoch()
             self.recorder.expect(self.session_id)
         self._joined = self._is_closed = True
         if self._relay is not None:
@@ -465,11 +471,17 @@ class CallMediaFactory:
     """Opens the media of calls, and passes on what the relay reports."""
 
     def __init__(
-        self, relay: MediaRelay | None, library: MediaLibrary, *, recordings: Path | None = None
+        self,
+        relay: MediaRelay | None,
+        library: MediaLibrary,
+        *,
+        clock: Clock,
+        recordings: Path | None = None,
     ) -> None:
         """Prepare; recordings is where finished ones wait to be taken away, None: there are none."""
         self._relay = relay
         self._library = library
+        self._clock = clock
         self._folder = recordings
         self._recorder: Recorder | None = None
         self._report_lost: Callable[[str], None] = lambda session_id: None
@@ -497,7 +509,7 @@ class CallMediaFactory:
 
     def open(self, session_id: str, mode: MediaMode) -> CallMedia:
         """Return the media of a new call; nothing is allocated yet."""
-        media = CallMedia(self._relay, self._library, session_id, mode)
+        media = CallMedia(self._relay, self._library, session_id, mode, clock=self._clock)
         media.recorder = self._recorder
         return media
 

@@ -71,12 +71,12 @@ class Hearing:
     def start_recording(self, leg: EngineLeg, command: StartRecording) -> None:
         """Capture what both say."""
         self._remark(leg, "is recorded")
-        leg.media.start_recording(command.recording_id, self._clock.epoch())
+        leg.media.start_recording(command.recording_id)
 
     def stop_recording(self, leg: EngineLeg, command: StopRecording) -> None:
         """End that."""
         self._remark(leg, "is recorded no more")
-        leg.media.stop_recording(command.recording_id, self._clock.epoch())
+        leg.media.stop_recording(command.recording_id)
 
     def _once_it_hears(self, leg: EngineLeg, action: Callable[[], None]) -> None:
         """Do it, but give a caller that is not answered a session first."""
