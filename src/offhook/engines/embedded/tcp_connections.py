@@ -76,8 +76,8 @@ class _Connection(asyncio.Protocol):
             items = self._framer.feed(data)
             for item in items:
                 self._take(item)
-        except RemoteMalformed as fault:
-            self._owner.stream_lost(self, fault)
+        except RemoteMalformed:  # nobody can tell where the next message starts
+            self.abort()
             return
         if not self._framer.has_part:
             self.partial_since = 0.0
@@ -250,10 +250,6 @@ class TcpConnections:
                 return
         self._by_id[connection.flow_id] = connection
         self._by_peer.setdefault((connection.flow.remote, connection.tls), connection)
-
-    def stream_lost(self, connection: _Connection, fault: RemoteMalformed) -> None:
-        """Nobody can tell where the next message starts: close."""
-        connection.abort()
 
     def lost(self, connection: _Connection) -> None:
         """A connection is gone: tell the core, by the name of the connection and by its address."""
