@@ -83,12 +83,10 @@ class Dialling:
         next_hop = SipUri.parse(
             endpoint.route_set[0].strip("<>") if endpoint.route_set else endpoint.request_uri
         )
-        literal = self._resolver.literal(next_hop)
-        targets = (literal,) if literal is not None else await self._resolver.resolve(next_hop)
         tls = TlsPeer(next_hop.host.strip("[]"), endpoint.tls_ca, endpoint.tls_verify)
         return [
             self._endpoint.flow_to(transport, (address, port), tls if transport == "tls" else None)
-            for transport, address, port in targets
+            for transport, address, port in await self._resolver.resolve(next_hop)
         ]
 
     async def _prepare(self, leg: EngineLeg) -> None:

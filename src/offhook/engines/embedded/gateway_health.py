@@ -144,7 +144,7 @@ class GatewayHealth:
     async def _ask(self, server: _Server) -> None:
         uri = SipUri.parse(server.uri)
         try:
-            target = self._resolver.literal(uri) or (await self._resolver.resolve(uri))[0]
+            target = (await self._resolver.resolve(uri))[0]
             tls = server.tls if target.transport == "tls" else None
             server.address = target.address
             self._addresses.add(target.address)
