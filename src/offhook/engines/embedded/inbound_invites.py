@@ -47,6 +47,9 @@ PENDING_MAX: Final = 500
 RETRY_AFTER_S: Final = 5
 """Said with 503 when there are too many of them, or the disk does not take the call."""
 
+STOP_BOUND_S: Final = 5.0
+"""For those under way when the node stops."""
+
 _ANONYMOUS_HOST: Final = "anonymous.invalid"
 
 
@@ -75,7 +78,7 @@ class InboundInvites:
         """Take no more; those under way get their answer. Idempotent."""
         self.calls = None
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=RETRY_AFTER_S)
+            await asyncio.wait(self._tasks, timeout=STOP_BOUND_S)
 
     async def _answer(self, calls: InboundCalls, event: RequestReceived) -> None:
         transaction = event.transaction
