@@ -7,7 +7,7 @@ from typing import Any
 
 from offhook.directory.model import Document
 from offhook.engines.embedded.gateway_health import FAILURES, GatewayHealth
-from offhook.engines.embedded.resolver import Target
+from offhook.engines.embedded.resolver import Resolver
 from offhook.sip.flows import Flow, TlsPeer
 
 PATIENCE_S = 10.0
@@ -41,7 +41,7 @@ class Asker:
         self.endpoint = Endpoint()
         self.health = GatewayHealth(
             self.endpoint,  # type: ignore[arg-type]
-            SimpleNamespace(literal=lambda uri: Target("tls", uri.host, uri.port)),  # type: ignore[arg-type]
+            Resolver(),
             SimpleNamespace(find=self._none),
             clock=SimpleNamespace(monotonic=lambda: 1.0),
             interval_s=0.01,
