@@ -9,15 +9,16 @@ READY  := $(VENV)/.ready
 .PHONY: help demo test check simulate fuzz bench bench-peers format lock clean
 
 help:
-	@echo "make demo    put two soft phones on a call and watch it happen"
-	@echo "make test    run the whole test suite"
-	@echo "make check   format, lint, types, layers and fast tests, under a minute"
-	@echo "make simulate  a million simulated calls, with crashes and bad networks (CALLS=…, FIRST=…: other seeds)"
-	@echo "make fuzz    an hour of coverage-guided fuzzing (MINUTES=…, TARGET=dialogs: one of its targets)"
-	@echo "make bench   measure; prints a table, fails if a call has become dearer"
+	@echo "make demo         put two soft phones on a call and watch it happen"
+	@echo "make test         run the whole test suite"
+	@echo "make check        format, lint, types, layers and fast tests, under a minute"
+	@echo "make simulate     a million simulated calls, with crashes and bad networks (CALLS=…, FIRST=…: other seeds)"
+	@echo "make fuzz         an hour of coverage-guided fuzzing (MINUTES=…, TARGET=dialogs: one of its targets)"
+	@echo "make bench        measure; prints a table, fails if a call has become dearer"
 	@echo "make bench-peers  fetch Asterisk into a folder, to be measured beside"
-	@echo "make format  rewrite the sources in house format"
-	@echo "make lock    renew requirements.lock from pyproject.toml"
+	@echo "make format       rewrite the sources in house format"
+	@echo "make lock         renew requirements.lock from pyproject.toml"
+	@echo "make clean        remove .venv and what the tools keep between runs"
 
 demo: $(READY)
 	@$(BIN)/offhook demo
