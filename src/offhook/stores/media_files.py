@@ -1,8 +1,8 @@
 """Uploaded media in a folder: `{id}.upload` as it came, `{id}.wav` as the media library plays it."""
 
 import asyncio
-import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,8 @@ import structlog
 
 from offhook.app.errors import StorageLost
 from offhook.app.media import MEDIA_ID, MediaUnreadable
+
+from .files import in_thread, read_if_there, write_whole
 
 DECODER: Final = "offhook.audio.decoder"
 DECODERS_MAX: Final = 1
@@ -32,14 +34,11 @@ class MediaFolder:
         """Keep the file and make it ready to play."""
         async with self._places:
             playable = await _decoded(content)
-        await asyncio.to_thread(self._write, media_id, content, playable)
+        await in_thread(partial(self._write, media_id, content, playable))
 
     async def adopt(self, media_id: str, wav: Path) -> int:
         """Take a WAV file of our own making away to its place; it is what is played and what is fetched."""
-        try:
-            return await asyncio.to_thread(self._adopt, media_id, wav)
-        except OSError as error:
-            raise StorageLost(str(error)) from error
+        return await in_thread(partial(self._adopt, media_id, wav))
 
     def _adopt(self, media_id: str, wav: Path) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -50,18 +49,13 @@ class MediaFolder:
 
     async def read(self, media_id: str) -> bytes | None:
         """Return the file as it was uploaded, or None."""
-        try:
-            return await asyncio.to_thread(self._path(media_id, "upload").read_bytes)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageLost(str(error)) from error
+        return await in_thread(partial(read_if_there, self._path(media_id, "upload")))
 
     async def remove(self, media_id: str) -> None:
         """Forget it."""
         try:
-            await asyncio.to_thread(self._unlink, media_id)
-        except OSError as error:
+            await in_thread(partial(self._unlink, media_id))
+        except StorageLost as error:
             _log.error("media_not_removed", media_id=media_id, error=str(error))
 
     def _path(self, media_id: str, end: str) -> Path:
@@ -69,14 +63,8 @@ class MediaFolder:
         return self._folder / f"{media_id}.{end}"
 
     def _write(self, media_id: str, content: bytes, playable: bytes) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for end, data in (("upload", content), ("wav", playable)):
-                unfinished = self._path(media_id, f"{end}-{os.getpid()}")
-                unfinished.write_bytes(data)
-                unfinished.replace(self._path(media_id, end))
-        except OSError as error:
-            raise StorageLost(str(error)) from error
+        for end, data in (("upload", content), ("wav", playable)):
+            write_whole(self._path(media_id, end), data)
 
     def _unlink(self, media_id: str) -> None:
         for end in ("upload", "wav"):

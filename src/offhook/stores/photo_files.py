@@ -1,15 +1,10 @@
 """Photos of users in a folder, one file each."""
 
-import asyncio
-import os
-from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
 
-from offhook.app.errors import StorageLost
-
-Result = TypeVar("Result")
+from .files import in_thread, read_if_there, write_whole
 
 
 class PhotoFolder:
@@ -20,38 +15,24 @@ class PhotoFolder:
 
     async def save(self, user_id: str, content: bytes) -> None:
         """Keep the picture, replacing what was there."""
-        await _in_thread(lambda: self._write(self._path(user_id), content))
+        await in_thread(partial(write_whole, self._path(user_id), content))
 
     async def read(self, user_id: str) -> bytes | None:
         """Return the picture as it came, or None."""
-        try:
-            return await _in_thread(self._path(user_id).read_bytes)
-        except FileNotFoundError:
-            return None
+        return await in_thread(partial(read_if_there, self._path(user_id)))
 
     async def remove(self, user_id: str) -> bool:
         """Forget it."""
-        try:
-            await _in_thread(self._path(user_id).unlink)
-        except FileNotFoundError:
-            return False
-        return True
+        return await in_thread(partial(_unlink, self._path(user_id)))
 
     def _path(self, user_id: str) -> Path:
         """Return where a user's picture is. Imported ids may be any text, hence no part of a path."""
         return self._folder / sha256(user_id.encode()).hexdigest()
 
-    def _write(self, path: Path, content: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
 
-
-async def _in_thread(work: Callable[[], Result]) -> Result:
+def _unlink(path: Path) -> bool:
     try:
-        return await asyncio.to_thread(work)
+        path.unlink()
     except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StorageLost(str(error)) from error
+        return False
+    return True
