@@ -78,15 +78,16 @@ class MediaService:
         if document.data.get("media_source", "upload") == "tts":
             raise NotAllowed
         await self._files.save(document.id, content)
-        place = Place(type="media", account_id=document.account_id)
-        told = {"content_type": content_type, "content_length": len(content)}
-        changed = await self._documents.patch(place, document.id, told)
-        return await self._documents.keep_private(changed, {**changed.private, "uploaded": True})
+        return await self._has_file(document, content_type, len(content))
 
     async def take_file(self, document: Document, wav: Path, content_type: str) -> Document:
         """Take a WAV file of our own making as the file of a document. Raises as `upload` does."""
-        told = {"content_type": content_type, "content_length": await self._files.adopt(document.id, wav)}
+        return await self._has_file(document, content_type, await self._files.adopt(document.id, wav))
+
+    async def _has_file(self, document: Document, content_type: str, size_bytes: int) -> Document:
+        """Say in the document that its file is there."""
         place = Place(type="media", account_id=document.account_id)
+        told = {"content_type": content_type, "content_length": size_bytes}
         changed = await self._documents.patch(place, document.id, told)
         return await self._documents.keep_private(changed, {**changed.private, "uploaded": True})
 
