@@ -77,8 +77,8 @@ _log = structlog.get_logger("offhook.calls")
 FINISH_RETRY_S: Final = 1.0
 """Pause before a final entry is tried again on a disk that refuses it."""
 
-TRANSFER_STORE_BOUND_S: Final = 2.0
-"""A disk that has not taken a transfer by then refuses it: who talks would wait in silence."""
+NEW_LEGS_STORE_BOUND_S: Final = 2.0
+"""A disk that has not taken a transfer or a redirect by then refuses it: who talks would wait in silence."""
 
 DECLINED: Final = 603
 
@@ -409,7 +409,7 @@ class CallService:
 
     async def _is_stored(self, live: LiveCall) -> bool:
         try:
-            async with asyncio.timeout(TRANSFER_STORE_BOUND_S):
+            async with asyncio.timeout(NEW_LEGS_STORE_BOUND_S):
                 await self._journal.durable()
         except (StorageLost, TimeoutError) as error:
             _log.warning("new legs are given up unstored", call_id=live.call_id, reason=repr(error))

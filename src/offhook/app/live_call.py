@@ -45,7 +45,7 @@ class LiveCall:
         """Return the call as others may know it: a crash could still change an end that is not stored."""
         view = view_of(self.call)
         if self.call.state is CallState.ENDED and not self._is_stored():
-            view.state = _STATE_WORDS[CallState.ENDING]
+            view.state = CallState.ENDING.value
             view.times = msgspec.structs.replace(view.times, ended=0.0)
         return view
 
@@ -86,16 +86,8 @@ class LiveCall:
         return self._ended
 
 
-_STATE_WORDS: Final = {
-    CallState.PLACED: "accepted",
-    CallState.RINGING_FIRST: "ringing_first",
-    CallState.RINGING_SECOND: "ringing_second",
-    CallState.JOINING: "joining",
-    CallState.BRIDGED: "bridged",
-    CallState.TRANSFERRING: "transferring",
-    CallState.ENDING: "ending",
-    CallState.ENDED: "ended",
-}
+ACCEPTED: Final = "accepted"
+"""What a placed call is to those outside, as in the answer that they got."""
 
 
 def view_of(call: Call) -> CallView:
@@ -103,7 +95,7 @@ def view_of(call: Call) -> CallView:
     first_failed = call.first is None and call.ending is not None
     return CallView(
         plan=call.plan,
-        state=_STATE_WORDS[call.state],
+        state=ACCEPTED if call.state is CallState.PLACED else call.state.value,
         legs=[leg for leg in call.legs.values() if leg.created_at],
         times=call.times,
         ending=call.ending,
