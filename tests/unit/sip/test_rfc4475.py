@@ -118,7 +118,10 @@ def test_outcome(name: str) -> None:
     assert outcome_of((OURS / f"{name}.dat").read_bytes())[0] == OUTCOMES[name]
 
 
-@pytest.mark.skipif(not THEIRS.is_dir(), reason="the RFC's own messages are not on this machine")
+@pytest.mark.skipif(
+    not THEIRS.is_dir(),
+    reason="the messages as the RFC has them are not in the repository; ours of the same names are",
+)
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_outcome_of_the_original(name: str) -> None:
     assert outcome_of((THEIRS / f"{name}.dat").read_bytes())[0] == OUTCOMES[name]
