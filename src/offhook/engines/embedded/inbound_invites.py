@@ -38,6 +38,7 @@ from offhook.sip.uri import SipUri
 from offhook.sip.user_agent import UserAgentCore
 
 from .logins import PROXY, SipLogins
+from .sip_gate import realm_of
 
 _log = structlog.get_logger("offhook.inbound")
 
@@ -104,7 +105,7 @@ class InboundInvites:
         if trunks:
             await calls.by_trunk(trunks, self._read(transaction, asserted=True))
             return
-        realm = SipUri.parse(request.from_.uri, "From").host.lower()
+        realm = realm_of(request.from_.uri)
         source, username = transaction.source, _username(request, realm)
         login = await self._logins.verify(request, source, realm, username, PROXY)
         if transaction.is_answered:
