@@ -110,7 +110,7 @@ class Dialling:
     async def _find_and_offer(self, leg: EngineLeg) -> None:
         endpoint = leg.command.endpoint
         leg.flows = await self.flows_to(endpoint)
-        leg.has_ways = len(leg.flows) > 1
+        leg.has_several_servers = len(leg.flows) > 1
         leg.media.face(leg.side, self._core.own_address(leg.flows[0])[0])
         secure = leg.flows[0].transport in WEBSOCKETS
         if leg.makes_offer or (secure and leg.media.has_relay):  # JsSIP does not answer without an offer
@@ -126,7 +126,7 @@ class Dialling:
             offer = leg.offer.to_bytes() if leg.offer else b""
             request = invite_request(leg.command.endpoint, self._identities.of(leg.leg_id), flows[0], offer)
             leg.invite = self._core.invite(
-                request_to(request, flows[0], is_one_of=leg.has_ways), self._clock.monotonic()
+                request_to(request, flows[0], is_one_of=leg.has_several_servers), self._clock.monotonic()
             )
         except SipError as error:
             _log.error("an INVITE cannot be sent", leg_id=leg.leg_id, reason=str(error))

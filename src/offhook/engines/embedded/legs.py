@@ -53,7 +53,7 @@ class EngineLeg:
         "end_code",
         "flows",
         "has_left",
-        "has_ways",
+        "has_several_servers",
         "holds",
         "infos",
         "invite",
@@ -81,7 +81,7 @@ class EngineLeg:
         self.invite: ClientInvite | None = None
         self.flows: list[Flow] = []
         """Where its INVITE goes, the first now, the others if that does not serve."""
-        self.has_ways = False
+        self.has_several_servers = False
         """There were several at first."""
         self.dialog: Dialog | None = None
         self.has_left = False

@@ -68,13 +68,13 @@ class Reporter(Protocol):
 class LostLeg:
     """A leg being ended; `context` of what the core does for it."""
 
-    __slots__ = ("begun_at", "command", "has_ways", "pending", "sip_code", "was_answered")
+    __slots__ = ("begun_at", "command", "has_several_servers", "pending", "sip_code", "was_answered")
 
     def __init__(self, command: EndLostLeg) -> None:
         self.command = command
         self.begun_at = 0.0
         """When its CANCEL was sent (monotonic seconds)."""
-        self.has_ways = False
+        self.has_several_servers = False
         """Its name has several servers, any of which may have been rung."""
         self.was_answered = False
         """A far end has answered after all, and is hung up."""
@@ -149,7 +149,7 @@ class Recovery:
             return
         resent = MAX_RESENT_INVITES if endpoint.username else 0
         lost.pending = (1 + resent) * len(flows)
-        lost.has_ways = len(flows) > 1
+        lost.has_several_servers = len(flows) > 1
         lost.begun_at = self._clock.monotonic()
         for flow in flows:
             for cseq in range(1, resent + 2):
@@ -159,7 +159,7 @@ class Recovery:
     def _cancel_one(self, lost: LostLeg, flow: Flow, *, cseq: int) -> None:
         endpoint, now = lost.command.endpoint, self._clock.monotonic()
         request = invite_request(endpoint, self._identities.of(endpoint.leg_id), flow, b"")
-        request = request_to(request, flow, is_one_of=lost.has_ways)
+        request = request_to(request, flow, is_one_of=lost.has_several_servers)
         invite = self._core.resume_invite(_record_of(request, cseq), now)
         invite.context = lost
         self._core.cancel(invite, now, reason_of(lost.command.hangup_cause))
