@@ -92,6 +92,7 @@ def written(record: Record) -> Json:
                 "pvt_type": INSTALLATION,
                 "pvt_secret": record.secret,
                 "pvt_master_account_id": record.master_account_id,
+                MARK: True,
             }
 
 
