@@ -133,7 +133,7 @@ class Forks:
 
 def reliable_number(response: Response) -> int | None:
     """Return the RSeq of a provisional answer that wants a PRACK, else None."""
-    if not any(tag.lower() == "100rel" for tag in response.headers.get_all("require")):
+    if not response.has_option("require", "100rel"):
         return None
     return parse_digits(response.headers.get("rseq") or "", MAX_RSEQ) or None
 

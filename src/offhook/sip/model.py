@@ -125,6 +125,10 @@ class SipMessage:
         text = self.headers.get("expires")
         return None if text is None else parse_expires(text)
 
+    def has_option(self, header: str, tag: str) -> bool:
+        """Tell whether Require or Supported names an option tag (lower case), however it is written."""
+        return any(option.lower() == tag for option in self.headers.get_all(header))
+
     @property
     def content_type(self) -> str:
         """Type and subtype in lower case without parameters; "" if absent."""

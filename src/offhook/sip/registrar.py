@@ -288,10 +288,7 @@ def _outbound_headers(request: Request, bindings: Iterable[Binding]) -> tuple[tu
 
     Behind a proxy it is that which keeps the connection.
     """
-    supported = [
-        word.strip().lower() for line in request.headers.get_all("Supported") for word in line.split(",")
-    ]
-    if "outbound" not in supported or request.headers.get_all("Path"):
+    if not request.has_option("supported", "outbound") or request.headers.get_all("Path"):
         return ()
     is_kept = any(
         one.reg_id

@@ -25,9 +25,7 @@ MAX_NUMBER: Final = 2**32 - 1
 
 def must_be_reliable(request: Request) -> bool:
     """Tell whether a caller takes no other provisional answers."""
-    return "require" in request.headers.by_key() and "100rel" in [
-        tag.lower() for tag in request.headers.get_all("require")
-    ]
+    return request.has_option("require", "100rel")
 
 
 class ReliableProvisionals:

@@ -62,7 +62,7 @@ def min_session_of(message: Request | Response) -> int:
 
 def supports_timer(request: Request) -> bool:
     """Tell whether the sender knows session timers."""
-    return any(tag.lower() == "timer" for tag in request.headers.get_all("supported"))
+    return request.has_option("supported", "timer")
 
 
 def is_too_short(request: Request) -> bool:
