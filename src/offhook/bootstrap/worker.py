@@ -1,7 +1,6 @@
 """The process of an engine worker: `python -m offhook.bootstrap.worker DESCRIPTOR`, started by a node."""
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from offhook.engines.embedded.probes import OnlyProbes
 from offhook.engines.workers import Begin, EngineWorker
 from offhook.logs import configure_logs
 from offhook.settings import Settings
-from offhook.system import SystemClock, SystemRandom
+from offhook.system import SystemClock, SystemRandom, relax_garbage_collection
 
 from .engine import SipParts
 
@@ -30,8 +29,7 @@ def build(begin: Begin) -> tuple[EmbeddedEngine, Callable[[], tuple[str, int]]]:
     parts = SipParts(settings, clock, SystemRandom(), number=begin.number)
     endpoint = parts.endpoint(parts.gate(PasswordGuard(), None))
     engine = parts.engine(endpoint, OnlyProbes(parts.core, clock), begin.secret)
-    gc.collect()
-    gc.freeze()  # what was built at start stays: later collections need not look at it
+    relax_garbage_collection()
     return engine, lambda: endpoint.address
 
 

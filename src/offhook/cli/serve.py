@@ -1,10 +1,8 @@
 """`offhook serve`: one node from start to a drained end."""
 
 import asyncio
-import gc
 import signal
 import sys
-from typing import Final
 
 import structlog
 import uvloop
@@ -13,12 +11,9 @@ from offhook.bootstrap import Node, build_node
 from offhook.kernel import OffhookError
 from offhook.logs import configure_logs
 from offhook.settings import Settings
+from offhook.system import relax_garbage_collection
 
 _log = structlog.get_logger("offhook")
-
-GC_THRESHOLDS: Final = (20_000, 20, 50)
-"""A young collection when 20,000 more objects were made than freed (Python: 700): most of what a call makes
-is gone by then. What stands is looked at a fiftieth as often."""
 
 
 def run_server(settings: Settings) -> int:
@@ -37,9 +32,7 @@ async def _serve(settings: Settings) -> int:
         await node.stop()
         return 1
     _announce(node, settings)
-    gc.collect()
-    gc.freeze()  # what was built at start stays: later collections need not look at it
-    gc.set_threshold(*GC_THRESHOLDS)
+    relax_garbage_collection()
     signals = _signals_to_stop()
     await signals.acquire()
     _log.info("draining", live_calls=node.calls.count(), bound_s=settings.drain_s)
