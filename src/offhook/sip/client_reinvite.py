@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .client_request import STATUS_OF_CAUSE
@@ -14,7 +13,7 @@ from .dialogs import Dialog, DialogState
 from .events import EndCause, ReinviteAnswered, ReinviteFailed, SessionRefreshed
 from .message import Request, Response
 from .session_timer import GONE, follow_response
-from .transaction_tables import Input, State
+from .transaction_tables import State
 from .transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class ClientReinvite:
 
     def on_no_final(self, transaction: ClientTransaction, now: float) -> None:
         """A phone asks a person, and the person does not answer: that counts as silence."""
-        self._abandon(transaction, now)
+        transaction.abandon(now)
 
     def give_up(self, status: int, reason: str, now: float) -> None:
         """Tell the caller that it failed, unless it was told."""
@@ -130,13 +129,9 @@ class ClientReinvite:
             if self.cseq and self.transaction.state is State.PROCEEDING:
                 # The final answer may never come: a peer repeats none after its BYE.
                 wheel, give_up = self._side.core.wheel, self._side.core.config.give_up
-                wheel.start(now + give_up, partial(self._abandon, self.transaction))
+                wheel.start(now + give_up, self.transaction.abandon)
         if not self._is_refresh:
             self._side.core.events.append(ReinviteFailed(self, self.dialog, status, reason))
-
-    def _abandon(self, transaction: ClientTransaction, now: float) -> None:
-        if transaction.state in (State.CALLING, State.PROCEEDING):
-            transaction.apply(Input.ABANDON, None, now)
 
     def _on_success(self, response: Response, now: float) -> None:
         dialog = self.dialog

@@ -13,7 +13,7 @@ from .config import CSEQ_MARGIN
 from .dialogs import DialogState
 from .events import EndCause
 from .message import Response
-from .transaction_tables import Input, State
+from .transaction_tables import State
 from .transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -105,13 +105,11 @@ class Withdrawal:
             return
         dialog.state = DialogState.CONFIRMED
         dialog.local_cseq += CSEQ_MARGIN
-        transaction = invite.transaction
-        invite.hang_up(dialog, now, then=lambda now: _abandon(transaction, now), is_acknowledged=True)
+        invite.hang_up(dialog, now, then=invite.transaction.abandon, is_acknowledged=True)
 
     def _abandon_after(self, delay: float, now: float) -> None:
         self.stop()
-        abandon = partial(_abandon, self._invite.transaction)
-        self._timer = self._side.core.wheel.start(now + delay, abandon)
+        self._timer = self._side.core.wheel.start(now + delay, self._invite.transaction.abandon)
 
     def stop(self) -> None:
         """Wait no longer: the INVITE has its final answer."""
@@ -122,8 +120,3 @@ class Withdrawal:
     def bye_headers(self) -> HeaderLines:
         """Return why an answer that crossed the CANCEL is hung up."""
         return () if self.reason is None else (("Reason", str(self.reason)),)
-
-
-def _abandon(transaction: ClientTransaction, now: float) -> None:
-    if transaction.state in (State.CALLING, State.PROCEEDING):
-        transaction.apply(Input.ABANDON, None, now)

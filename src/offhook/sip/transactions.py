@@ -99,6 +99,11 @@ class ClientTransaction(Transaction):
         if not self.flow.is_reliable:
             self.start_resending(Input.TIMER_A if self.is_invite else Input.TIMER_E, config.t1, now)
 
+    def abandon(self, now: float) -> None:
+        """Give up an INVITE that has no final answer, as if its time had run out; else do nothing."""
+        if self.state in (State.CALLING, State.PROCEEDING):
+            self.apply(Input.ABANDON, None, now)
+
     def _forget(self, message: Any, now: float) -> None:
         """Leave the layer, and say so if nothing else was said."""
         super()._forget(message, now)
