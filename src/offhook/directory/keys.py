@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from .faults import Faults, add_fault
+from .hotdesks import users_of
 from .model import Document, DocumentKey
 
 REALM: Final = "realm"
@@ -134,10 +135,8 @@ def _device_keys(document: Document, realm: str) -> Keys:
         yield DocumentKey(kind=DEVICE_IP, value=sip["ip"])
     if mac_address := "".join(c for c in _text(document.data.get("mac_address")).lower() if c.isalnum()):
         yield DocumentKey(kind=MAC_ADDRESS, value=mac_address, scope=document.account_id)
-    hotdesk_users = (document.data.get("hotdesk") or {}).get("users") or {}
-    for user_id in (_text(document.data.get("owner_id")), *hotdesk_users):
-        if user_id:
-            yield DocumentKey(kind=OWNER_ID, value=user_id, scope=document.account_id, unique=False)
+    for user_id in users_of(document):
+        yield DocumentKey(kind=OWNER_ID, value=user_id, scope=document.account_id, unique=False)
 
 
 def _callflow_keys(document: Document, _realm: str) -> Keys:

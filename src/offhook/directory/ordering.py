@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from .hotdesks import users_of
 from .model import Document, DocumentKey, Json
 
 LABEL_MAX: Final = 128
@@ -53,10 +54,8 @@ def _lists(document: Document) -> Iterator[tuple[str, str]]:
         return
     yield list_kind(document.type), document.account_id
     if document.type == "device":
-        hotdesked = (document.data.get("hotdesk") or {}).get("users") or {}
-        for user_id in dict.fromkeys((document.data.get("owner_id"), *hotdesked)):
-            if user_id and isinstance(user_id, str):
-                yield OWNED_DEVICES, owner_scope(document.account_id, user_id)
+        for user_id in users_of(document):
+            yield OWNED_DEVICES, owner_scope(document.account_id, user_id)
 
 
 def _name(data: Json) -> str:

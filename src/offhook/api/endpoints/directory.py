@@ -9,6 +9,7 @@ from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.app.documents import Place
 from offhook.app.errors import Faults, InvalidDocument, NotAllowed
+from offhook.directory.hotdesks import hotdesked
 from offhook.directory.model import GLOBAL_ACCOUNT, Document, Json
 from offhook.directory.ordering import OWNED_DEVICES, owner_scope
 
@@ -75,8 +76,7 @@ class Users(Collection):
         wanted = ListOf(OWNED_DEVICES, owner_scope(request.account_id, user.id))
 
         def summary(device: Document) -> Json:
-            hotdesked = (device.data.get("hotdesk") or {}).get("users") or {}
-            return {**device_summary(device), "hotdesked": user.id in hotdesked}
+            return {**device_summary(device), "hotdesked": user.id in hotdesked(device)}
 
         return await document_list(request, self.services.documents, wanted, summary)
 

@@ -8,6 +8,7 @@ from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.api.services import ApiServices
 from offhook.directory import Document, Json, list_kind
+from offhook.directory.hotdesks import hotdesked
 from offhook.directory.ordering import OWNED_DEVICES, owner_scope
 
 from .collections import ACCOUNT_ITEM
@@ -62,13 +63,6 @@ class Hotdesks:
             Route(f"{ACCOUNT_ITEM}/users/{{id}}/hotdesks", {"GET": self.of_user}),
             Route(f"{ACCOUNT_ITEM}/devices/{{id}}/hotdesks", {"GET": self.of_device}),
         ]
-
-
-def hotdesked(device: Document) -> Json:
-    """Return `hotdesk.users` of a device: user id → whatever the client stores there."""
-    hotdesk = device.data.get("hotdesk")
-    users = hotdesk.get("users") if isinstance(hotdesk, dict) else None
-    return users if isinstance(users, dict) else {}
 
 
 def _device(device: Document) -> Json:
