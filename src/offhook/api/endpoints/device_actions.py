@@ -7,11 +7,13 @@ from offhook.api.errors import plain
 from offhook.api.request import Request
 from offhook.api.routing import Route
 from offhook.app.errors import InvalidDocument
+from offhook.app.planning.phones import address_of_record
+from offhook.app.planning.profile import Profile
 from offhook.app.ports import PhoneNotice
 from offhook.directory.model import Document, Json
 from offhook.directory.validation import validate
 
-from .collections import ACCOUNT_ITEM, realm_of
+from .collections import ACCOUNT_ITEM
 from .directory import Devices
 
 CHECK_SYNC: Final = PhoneNotice(event="check-sync")
@@ -36,7 +38,8 @@ class DeviceActions(Devices):
         return self._told(request, await self.document(request), CHECK_SYNC, "sync request sent")
 
     def _told(self, request: Request, device: Document, notice: PhoneNotice, words: str) -> Reply:
-        if self.services.notices.notify(address_of(device, realm_of(request)), notice) == 0:
+        phone = Profile(account=request.target, device=device)
+        if self.services.notices.notify(address_of_record(phone), notice) == 0:
             raise plain(400, "invalid data", "the device is not registered")
         return Reply(data=words, status=202)
 
@@ -49,12 +52,6 @@ class DeviceActions(Devices):
             Route(base, {**self.item_handlers(), "PUT": self.act}),
             Route(f"{base}/sync", {"POST": self.sync}),
         ]
-
-
-def address_of(device: Document, realm: str) -> str:
-    """Return the address of record a device registers with."""
-    sip: Json = device.data.get("sip", {})
-    return f"sip:{sip.get('username', '')}@{sip.get('realm') or realm}".lower()
 
 
 def _notice(data: Json) -> PhoneNotice:
