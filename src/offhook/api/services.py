@@ -1,4 +1,4 @@
-"""What the HTTP edge is made of; bootstrap.py builds it."""
+"""What the HTTP edge is made of; bootstrap builds it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from .websocket_session import OpenSockets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """What an operator may set."""
+    """How the edge behaves, most of it as an operator has set."""
 
     rate_bucket: int = 100
     """OFFHOOK_RATE_BUCKET: tokens per address and account; 0 = no limit."""

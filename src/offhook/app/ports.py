@@ -1,4 +1,4 @@
-"""What the use cases need from the outside. Adapters are chosen in bootstrap.py."""
+"""What the use cases need from the outside. Adapters are chosen in bootstrap."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

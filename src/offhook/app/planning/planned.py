@@ -23,7 +23,7 @@ SECOND_TIMEOUT_S: Final = 60.0
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan looks at beside the request. Built once, in bootstrap.py."""
+    """What a plan looks at beside the request. Built once, in bootstrap."""
 
     documents: Documents
     registrations: Registrations

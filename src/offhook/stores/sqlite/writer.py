@@ -139,8 +139,7 @@ class Writer:
         """Run it and return its result once the disk has it. Raises what it raises, or StorageLost.
 
         One that is not urgent waits a few milliseconds for company when there is much to write: a flush costs
-        more than the rest.
-        One that takes longer than a millisecond asks for a thread.
+        more than the rest. One that takes longer than a millisecond asks for a thread.
         """
         if self._closed:
             raise StorageLost("the store is closed")
