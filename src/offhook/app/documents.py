@@ -1,13 +1,13 @@
 """Reading and writing documents: completed, validated, keyed, revised (kazoo-behaviour 7 and 12.6)."""
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from offhook.delivery import webhook_private
+from offhook.delivery import new_signing_secret, webhook_private
 from offhook.directory import Document, Faults, IsPlayable, Json, complete_account, complete_device, merge
 from offhook.kernel import Clock, Random
 
@@ -202,13 +202,9 @@ class DocumentService:
             document.private = {}  # nobody logs in without a name
         if document.type == "webhook":
             document.private = webhook_private(
-                document.private, document.data, make_secret=self._signing_secret
+                document.private, document.data, make_secret=partial(new_signing_secret, self._random)
             )
         return await self._writes.put(document, realm, before=before)
-
-    def _signing_secret(self) -> str:
-        """Return a key in the form of Standard Webhooks: 24 random bytes."""
-        return "whsec_" + b64encode(bytes.fromhex(self._random.hex(48))).decode()
 
     def _completed(self, type: str, data: Json, realm: str, parent: Json | None) -> Json:
         if type == "account":

@@ -1,10 +1,13 @@
 """When a delivery is tried again, what an answer means, which hooks want an event, when one is stopped."""
 
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
+
+from offhook.kernel import Random
 
 from .model import Delivery, Hook, Json
 
@@ -117,6 +120,11 @@ def wants_document(hook: Hook, type: str, action: str) -> bool:
         return True
     wanted_type, wanted_action = hook.custom_data.get("type"), hook.custom_data.get("action")
     return hook.event == "object" and wanted_type in (type, ALL) and wanted_action in (action, ALL)
+
+
+def new_signing_secret(random: Random) -> str:
+    """Return a key in the form of Standard Webhooks: 24 random bytes."""
+    return "whsec_" + b64encode(bytes.fromhex(random.hex(48))).decode()
 
 
 def webhook_private(private: Json, data: Json, *, make_secret: Callable[[], str]) -> Json:

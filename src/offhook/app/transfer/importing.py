@@ -4,15 +4,15 @@ The input is read twice: accounts first, then the rest, because devices are know
 Only a batch is ever in memory.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from offhook.app.document_writes import keys_of
 from offhook.app.passwords import Passwords
-from offhook.delivery import webhook_private
+from offhook.delivery import new_signing_secret, webhook_private
 from offhook.directory import Document, Faults, Json, complete_account, complete_device, validate
 from offhook.directory.model import GLOBAL_ACCOUNT
 from offhook.kernel import Clock, Random
@@ -192,7 +192,9 @@ class Importer:
         if document.type == "user":
             return await self._user_private(number, document)
         if document.type == "webhook":
-            private = webhook_private(document.private, document.data, make_secret=self._signing_secret)
+            private = webhook_private(
+                document.private, document.data, make_secret=partial(new_signing_secret, self._random)
+            )
             kept = document.private.get("disabled_message")
             return private if kept is None else private | {"disabled_message": kept}
         return document.private
@@ -224,9 +226,6 @@ class Importer:
         return (
             {**private, "credentials": credentials, "identity": self._random.hex(32)} if credentials else {}
         )
-
-    def _signing_secret(self) -> str:
-        return "whsec_" + b64encode(bytes.fromhex(self._random.hex(48))).decode()
 
     # --- writing ------------------------------------------------------------------------------------
 
