@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from offhook.app.accounts import API_KEY_DIGITS, TREE_DEPTH_MAX
 from offhook.app.document_writes import keys_of
 from offhook.app.passwords import Passwords
 from offhook.delivery import new_signing_secret, webhook_private
@@ -27,10 +28,6 @@ BATCH: Final = 500
 LINE_MAX_BYTES: Final = 16_000_000
 """Twice the largest body the API takes; a line beyond it is no document."""
 
-TREE_MAX: Final = 20
-"""Depth of the account tree, as in the API."""
-
-API_KEY_DIGITS: Final = 64
 REASON_FIELDS_MAX: Final = 5
 """Wrong fields that a reason names."""
 
@@ -203,8 +200,8 @@ class Importer:
         tree, api_key = private.get("tree", []), private.get("api_key")
         if not isinstance(tree, list) or not all(isinstance(id, str) for id in tree):
             raise NotTaken("its pvt_tree is no list of ids")
-        if len(tree) > TREE_MAX:
-            raise NotTaken(f"it stands more than {TREE_MAX} levels deep")
+        if len(tree) > TREE_DEPTH_MAX:
+            raise NotTaken(f"it stands more than {TREE_DEPTH_MAX} levels deep")
         if not isinstance(api_key, str) or len(api_key) != API_KEY_DIGITS:
             api_key = self._random.hex(API_KEY_DIGITS)
         return {**private, "tree": tree, "api_key": api_key}
