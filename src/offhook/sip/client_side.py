@@ -230,7 +230,7 @@ class ClientSide:
                 self._send_bye_anew(dialog, headers, reason, now)
                 return
             reason = DialogEndReason.TRANSPORT if reason is DialogEndReason.BYE else reason
-        elif status in (408, 481) and reason is DialogEndReason.BYE:
+        elif status in GONE and reason is DialogEndReason.BYE:
             reason = DialogEndReason.GONE
         self.core.end_dialog(dialog, now, by_peer=False, reason=reason)
 

@@ -68,7 +68,7 @@ from .dialling import Dialling
 from .hearing import Hearing
 from .identities import LegIdentities
 from .infos import Infos
-from .joins import Joins, note_gone
+from .joins import Joins
 from .legs import EngineLeg, Stage
 from .reasons import bye_headers, cause_of_bye, cause_of_refusal, reason_of, retry_after_of
 from .recovery import LostLeg, Recovery
@@ -301,10 +301,6 @@ class EmbeddedEngine:
             if other is not None and other.side is not leg.side and other.stage is Stage.ANSWERED:
                 return other
         return None
-
-    def note_gone(self, leg: EngineLeg, status: int) -> None:
-        """A phone does not know its call any more; the core hangs up."""
-        note_gone(leg, status)
 
     def leg_of_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> EngineLeg | None:
         """Return the live leg that a dialog carries, or None."""

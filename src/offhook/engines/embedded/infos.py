@@ -7,6 +7,7 @@ from offhook.kernel import Clock
 from offhook.sip.commands import HeaderLines
 from offhook.sip.errors import SipError
 from offhook.sip.events import RequestReceived, ResponseReceived
+from offhook.sip.session_timer import GONE
 from offhook.sip.transactions import ServerTransaction
 
 from .legs import EngineLeg
@@ -28,10 +29,6 @@ class InfoControl(Protocol):
 
     def other_of(self, leg: EngineLeg) -> EngineLeg | None:
         """Return the answered leg that this one talks to, or will."""
-        ...
-
-    def note_gone(self, leg: EngineLeg, status: int) -> None:
-        """A phone said that it does not know its call any more."""
         ...
 
 
@@ -89,8 +86,8 @@ class Infos:
         passed.leg.infos -= 1
         status = event.status if event.status < 300 or event.status in _PASSED_BACK else 480
         self._core.respond(passed.transaction, status, now=self._clock.monotonic())
-        if event.status in (408, 481):
-            self._legs.note_gone(passed.other, event.status)
+        if event.status in GONE:
+            passed.other.note_gone(event.status)
         return True
 
     def _respond(self, event: RequestReceived, status: int, headers: HeaderLines = ()) -> None:

@@ -27,8 +27,6 @@ _log = structlog.get_logger("offhook.engine")
 _RETRY_WITH_RELAY: Final = frozenset({406, 415, 488})
 """A phone that refuses the other's SDP with one of these may take the relay's."""
 
-_UNKNOWN_DIALOG: Final = 481
-
 
 class LegControl(Protocol):
     """What a join needs of the engine."""
@@ -172,7 +170,7 @@ class Joins:
         if not isinstance(first, EngineLeg) or not isinstance(second, EngineLeg):
             return
         if event.dialog.is_over:
-            return note_gone(first, event.status)
+            return first.note_gone(event.status)
         if first is second:
             return self._legs.end_leg(first, policy.cause_of_sip(event.status))
         if second.stage is Stage.ANSWERED:
@@ -195,13 +193,3 @@ class Joins:
             first.media.join()
             self._endpoint.flush()
             self._legs.report(LegsJoined(first.leg_id, second.leg_id))
-
-
-def note_gone(leg: EngineLeg, status: int) -> None:
-    """A phone does not know its call any more: it has hung up (481), or is silent. The core sends the BYE."""
-    if leg.stage is not Stage.ANSWERED:
-        return  # we hung up before it said so
-    if status == _UNKNOWN_DIALOG:
-        leg.has_left = True
-    else:
-        leg.end_cause = policy.cause_of_sip(status)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from offhook.calls import policy
 from offhook.calls.commands import DialLeg
 from offhook.sip.client_invite import ClientInvite
 from offhook.sip.dialogs import Dialog
@@ -18,6 +19,8 @@ from .relay import RelaySide
 if TYPE_CHECKING:
     from .callers import Caller
     from .referrals import Referral
+
+UNKNOWN_DIALOG: Final = 481
 
 
 class Stage(StrEnum):
@@ -118,6 +121,15 @@ class EngineLeg:
     def leg_id(self) -> str:
         """The id the call machine knows it by; also its Call-ID."""
         return self.command.endpoint.leg_id
+
+    def note_gone(self, status: int) -> None:
+        """The phone does not know its call any more: it hung up (481), or is silent. The core sends a BYE."""
+        if self.stage is not Stage.ANSWERED:
+            return  # we hung up before it said so
+        if status == UNKNOWN_DIALOG:
+            self.has_left = True
+        else:
+            self.end_cause = policy.cause_of_sip(status)
 
     @property
     def makes_offer(self) -> bool:

@@ -26,6 +26,7 @@ from offhook.sip.events import (
 )
 from offhook.sip.message import Response
 from offhook.sip.sdp import SessionDescription, audio_target
+from offhook.sip.session_timer import GONE
 
 from .call_media import MediaIncompatible
 from .legs import EngineLeg, Stage
@@ -52,10 +53,6 @@ class SessionControl(Protocol):
 
     def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run what has to wait."""
-        ...
-
-    def note_gone(self, leg: EngineLeg, status: int) -> None:
-        """A phone said that it does not know its call any more."""
         ...
 
 
@@ -263,8 +260,8 @@ class Sessions:
             leg.media.take_late_answer(leg.side, event.response.body)
 
     def _note_if_gone(self, dialog: Dialog, status: int) -> None:
-        if isinstance(dialog.context, EngineLeg) and status in (408, 481):
-            self._legs.note_gone(dialog.context, status)
+        if isinstance(dialog.context, EngineLeg) and status in GONE:
+            dialog.context.note_gone(status)
 
     # --- within -------------------------------------------------------------------------------------
 
