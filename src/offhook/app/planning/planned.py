@@ -37,11 +37,10 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """OFFHOOK_MAX_DURATION_S: a joined call is ended after this long."""
     interaction_of: Callable[[str, str], str | None] = lambda account_id, call_id: None
     """(account id, call id of a call or leg) → interaction id of the live call, or None."""
-
     resting: Callable[[str, str], str] = lambda resource_id, request_uri: ""
-    is_down: Callable[[str], bool] = lambda request_uri: False
     """(resource id, Request-URI) → hangup cause of a carrier that rests; empty: it does not."""
-
+    is_down: Callable[[str], bool] = lambda request_uri: False
+    """Request-URI → whether its server has been silent of late."""
     profiles: Profiles = msgspec.field(default_factory=Profiles)
     """What was worked out of the documents of phones."""
 

@@ -136,6 +136,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = "NO_ROUTE_DESTINATION"
     """KAZOO's hangup cause if there is nothing to ring."""
     ringback: str = ""
-    """What a ring group wants its caller to hear."""
+    """What the callflow, a ring group or a carrier module wants the caller to hear."""
     is_known: bool = True
     """False: nothing in the account is for this number."""

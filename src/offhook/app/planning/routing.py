@@ -33,7 +33,6 @@ class Router:
         random: Random,
         *,
         for_visitor: bool,
-        dialling: Dialling = OVER_HTTP,
         resting: Callable[[str, str], str] = lambda resource_id, request_uri: "",
         is_down: Callable[[str], bool] = lambda request_uri: False,
     ) -> None:
@@ -42,11 +41,12 @@ class Router:
         self.random = random
         self.for_visitor = for_visitor
         """The request was anonymous: it never reaches an emergency number."""
-        self.dialling = dialling
-        """Who dials, if it is somebody on the line."""
+        self.dialling: Dialling = OVER_HTTP
+        """Who dials; to be set if it is somebody on the line."""
         self.resting = resting
-        self.is_down = is_down
         """(resource id, Request-URI) → hangup cause of a carrier that wants to be left alone, or empty."""
+        self.is_down = is_down
+        """Request-URI → whether its server has been silent of late."""
 
     async def route(
         self,

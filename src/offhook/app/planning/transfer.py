@@ -15,7 +15,7 @@ from offhook.sip.errors import RemoteMalformed
 from offhook.sip.uri import SipUri
 
 from .contacts import parse_contact
-from .dialling import OVER_HTTP, Dialling, by_phone, may_dial_out
+from .dialling import by_phone, may_dial_out
 from .endpoints import LegView
 from .errors import DialOutBarred
 from .flow import Walk
@@ -120,23 +120,17 @@ def _walk(router: Router, number: str, payer: Profile, wanted: Replacement, capt
 
 async def _payer(wanted: Replacement, account: Document, world: Planning) -> tuple[Profile, Router]:
     """Return whose call the new leg is, and what routes it: the phone's that leaves, or the account's."""
-    phones = world.router(account, for_visitor=False).phones
+    router = world.router(account, for_visitor=False)
     leaving = wanted.leaving.endpoint
     device = (
-        await phones.directory.get("device", leaving.endpoint_id)
+        await router.directory.get("device", leaving.endpoint_id)
         if leaving.kind is EndpointKind.DEVICE
         else None
     )
-    payer = Profile(account=account) if device is None else await phones.profile_of(device)
-    dialling: Dialling = by_phone(payer) if wanted.by_phone else OVER_HTTP
-    return payer, Router(
-        phones,
-        world.random,
-        for_visitor=False,
-        dialling=dialling,
-        resting=world.resting,
-        is_down=world.is_down,
-    )
+    payer = Profile(account=account) if device is None else await router.phones.profile_of(device)
+    if wanted.by_phone:
+        router.dialling = by_phone(payer)
+    return payer, router
 
 
 def caller_of(wanted: Replacement) -> CallerId:
