@@ -11,6 +11,7 @@ AppError
 │   └── BadPageKey           a start_key that no page ever carried
 ├── UnknownDocument          no live document of this type and id in this account
 ├── InvalidDocument          a field is wrong; carries every fault
+├── InvalidDocuments         the same of several that were to be stored together
 ├── KeyReused                an Idempotency-Key came with another request before
 ├── StillRunning             the request with this Idempotency-Key has no answer yet
 ├── NotAllowed               the caller may not do this
