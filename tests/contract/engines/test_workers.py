@@ -1,6 +1,5 @@
 """Engine workers as processes: one dies, and nothing of its calls is left."""
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -86,7 +85,6 @@ def test_what_a_worker_remembers_is_read_by_the_node(tmp_path: Path) -> None:
         async with given_worker_legs(tmp_path) as legs, given_phone() as (_, uri):
             legs.dial("a", uri)
             await legs.reports.wait_for(LegAnswered, "a")
-            await asyncio.sleep(0.05)
             summaries = [line.summary for line in await legs.engine.trace("a")]
             assert summaries[0] == "INVITE"
             assert "200 OK (INVITE)" in summaries
