@@ -10,6 +10,7 @@ from offhook.engines.embedded.logins import REGISTRAR, Login, SipLogins
 from offhook.engines.embedded.password_guard import DELAY_MAX_S, PAIR_FAILURES, PasswordGuard
 from offhook.sip import Flow, Request, answer_challenge, parse_message
 from offhook.sip.digest import Verdict
+from tests.unit.sip.peers import SeededRandom
 
 REALM = "acme.test"
 PHONE = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.7", 5060))
@@ -36,19 +37,6 @@ class Clock:
         return 1_700_000_000.0
 
 
-class Digits:
-    """The Random port, never the same twice."""
-
-    number = 0
-
-    def hex(self, length: int) -> str:
-        self.number += 1
-        return f"{self.number:0{length}x}"
-
-    def uniform(self) -> float:
-        return 0.5
-
-
 class Registrar:
     """Logins, and a phone that answers their challenges."""
 
@@ -58,7 +46,7 @@ class Registrar:
             self.credentials,  # type: ignore[arg-type]
             PasswordGuard(),
             clock=Clock(),
-            random=Digits(),
+            random=SeededRandom(1),
             secret="key",
         )
 
