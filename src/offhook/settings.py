@@ -239,6 +239,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 _UNAVAILABLE: Final = {
     "nats_url": "several nodes over NATS are not in this version; leave it out",
 }
+_PARSED: Final = {
+    "webhook_allow": ("webhook_networks", "; networks look like 127.0.0.2/32"),
+    "sip_local_networks": ("sip_networks", "; networks look like 192.168.0.0/16"),
+    "dns_servers": ("dns_addresses", "; servers look like 192.0.2.53 or 127.0.0.1:5353"),
+    "kazoo_token_costs": ("token_costs", ""),
+}
+"""Texts that a property parses: key → the property, and what is said beside its ValueError."""
 _SECRET: Final = frozenset({"master_api_key", "smtp_password"})
 
 
@@ -310,17 +317,19 @@ def _faults_of(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_SMTP_HOST: needs OFFHOOK_MAIL_FROM and OFFHOOK_RECOVERY_HOSTS")
     if not _is_port_range(settings.media_ports):
         faults.append("OFFHOOK_MEDIA_PORTS: must be FIRST-LAST with room for at least 16 ports above 1023")
-    try:
-        TokenCosts.parse(settings.kazoo_token_costs)
-    except ValueError as error:
-        faults.append(f"OFFHOOK_KAZOO_TOKEN_COSTS: {error}")
     if not settings.sip_digest_algorithms or not set(settings.sip_digest_algorithms) <= {"MD5", "SHA-256"}:
         faults.append("OFFHOOK_SIP_DIGEST: must be MD5, SHA-256 or both, separated by a comma")
-    try:
-        parse_networks(_words(settings.webhook_allow))
-    except ValueError as error:
-        faults.append(f"OFFHOOK_WEBHOOK_ALLOW: {error}; networks look like 127.0.0.2/32")
-    return faults + _address_faults(settings) + _tls_faults(settings)
+    return faults + _parse_faults(settings) + _address_faults(settings) + _tls_faults(settings)
+
+
+def _parse_faults(settings: Settings) -> list[str]:
+    faults = []
+    for key, (name, hint) in _PARSED.items():
+        try:
+            getattr(settings, name)
+        except ValueError as error:
+            faults.append(f"{PREFIX}{key.upper()}: {error}{hint}")
+    return faults
 
 
 def _address_faults(settings: Settings) -> list[str]:
@@ -334,14 +343,6 @@ def _address_faults(settings: Settings) -> list[str]:
         faults.append("OFFHOOK_SIP_HOST: must name at least one address")
     if len({":" in host for host in settings.sip_advertised}) < len(settings.sip_advertised):
         faults.append("OFFHOOK_SIP_ADVERTISE: at most one IPv4 and one IPv6 address")
-    try:
-        _ = settings.sip_networks
-    except ValueError as error:
-        faults.append(f"OFFHOOK_SIP_LOCAL_NETWORKS: {error}; networks look like 192.168.0.0/16")
-    try:
-        _ = settings.dns_addresses
-    except ValueError as error:
-        faults.append(f"OFFHOOK_DNS_SERVERS: {error}; servers look like 192.0.2.53 or 127.0.0.1:5353")
     return faults
 
 
