@@ -136,6 +136,12 @@ def test_the_conformance_kit_is_green(server: Server, master: KazooClient) -> No
     assert not any(name.startswith("Conformance") for name in left)
 
 
+def test_the_kit_keeps_to_the_rate_limit_of_the_server(tmp_path: Path) -> None:
+    with Server(tmp_path, OFFHOOK_RATE_BUCKET="100", OFFHOOK_RATE_REFILL="30") as server:
+        done = offhook(server, "conform", "--target", f"http://{server.host}:{server.http_port}", "--json")
+    assert [row for row in json.loads(done.stdout) if not row["ok"]] == []
+
+
 def test_the_kit_needs_a_server_and_a_key(server: Server) -> None:
     target = f"http://{server.host}:{server.http_port}"
     assert offhook(server, "conform", "--target", target, "--api-key", "0" * 64).returncode == 2

@@ -1,6 +1,7 @@
 """What sequences work with: requests that are remembered as rows of a table."""
 
 import re
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +12,17 @@ ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 SEEN_MAX: Final = 160
 """Characters of what was seen."""
+
+FULL: Final = 429
+
+WAITS_MAX: Final = 30
+"""Times a request that came too fast is sent: KAZOO gives back ten tokens a second, and nothing costs 300."""
+
+WAIT_S: Final = 1.0
+"""Between two of them: `Retry-After` is not sent by all."""
+
+UNKNOWN_FORM: Final = (KeyError, TypeError, IndexError, AttributeError, ValueError)
+"""What it raises to look into an answer of a form that nobody foresaw."""
 
 OK: Final = frozenset({200, 201, 202})
 
@@ -42,7 +54,15 @@ class Kit:
         return f"/v2/accounts/{self.account_id}"
 
     def ask(self, method: str, path: str, data: Any = None, **options: Any) -> Answer:
-        """Send a request; one that is not answered counts as status 0."""
+        """Send a request, as soon as the rate limit lets it; one that is not answered counts as status 0."""
+        for _ in range(WAITS_MAX):
+            answer = self._send(method, path, data, **options)
+            if answer.status != FULL:
+                break
+            time.sleep(WAIT_S)
+        return answer
+
+    def _send(self, method: str, path: str, data: Any, **options: Any) -> Answer:
         try:
             return self.client.request(method, path, data, **options)
         except ApiUnreachable as error:
@@ -124,7 +144,7 @@ def _holds(holds: Callable[[Answer], bool], answer: Answer) -> bool:
     """Return what a test says; an answer of a form it cannot even look into does not hold."""
     try:
         return bool(holds(answer))
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError):
+    except UNKNOWN_FORM:
         return False
 
 

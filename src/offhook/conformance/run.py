@@ -6,7 +6,7 @@ from collections.abc import Callable
 from offhook.client import ApiClient
 
 from . import calls, documents, logins, others, phones
-from .kit import Kit, Row
+from .kit import UNKNOWN_FORM, Kit, Row
 
 SEQUENCES: tuple[Callable[[Kit], None], ...] = (
     logins.logins,
@@ -49,7 +49,7 @@ def run_kit(target: str, api_key: str, *, show: Callable[[Row], None] = lambda r
     told = 0
     try:
         for sequence in SEQUENCES:
-            sequence(kit)
+            _go_through(sequence, kit)
             for row in kit.rows[told:]:
                 show(row)
             told = len(kit.rows)
@@ -58,3 +58,11 @@ def run_kit(target: str, api_key: str, *, show: Callable[[Row], None] = lambda r
     kit.expect("accounts: DELETE of all that was made", gone, 200)
     show(kit.rows[-1])
     return kit.rows
+
+
+def _go_through(sequence: Callable[[Kit], None], kit: Kit) -> None:
+    """Run a sequence as far as the answers let it: one it cannot build upon is a row, and the next begins."""
+    try:
+        sequence(kit)
+    except UNKNOWN_FORM as error:
+        kit.rows.append(Row(f"{sequence.__name__}: the rest", "answers to build upon", repr(error), ok=False))
