@@ -105,7 +105,7 @@ def bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             udp.setblocking(False)
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             _keep_to_ipv6(udp)
-            udp.bind((host, port))
+            _bind(udp, host, port)
             return udp, bind_listener(host, udp.getsockname()[1])
         except OSError:
             udp.close()
@@ -121,11 +121,19 @@ def bind_listener(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _keep_to_ipv6(listener)
-        listener.bind((host, port))
+        _bind(listener, host, port)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _bind(sock: socket.socket, host: str, port: int) -> None:
+    """Bind; an OSError says where, since a node has many ports."""
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}: {host}, port {port}") from None
 
 
 def _family_of(host: str) -> socket.AddressFamily:
