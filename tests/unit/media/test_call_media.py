@@ -1,7 +1,8 @@
 """The media of a call: what each party is offered, and nothing once the call is over."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +129,41 @@ def test_who_asks_for_an_offer_gets_what_the_other_party_takes() -> None:
         assert relay.targets[RelaySide.FIRST] == ("192.0.2.1", 7000, (8,))
 
     asyncio.run(scenario())
+
+
+class Captures:
+    """A relay that is lost under a call, and a recorder that notes what it is to make."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[float, float]] = []
+        self.awaited: set[str] = set()
+
+    def record(self, session_id: str, done: Callable[[Sequence[Path]], None]) -> None:
+        self.die = done
+
+    def close(self, session_id: str) -> None:
+        """It has no such session any more."""
+
+    def make(self, recording_id: str, begin: float, end: float, captures: Sequence[Path]) -> None:
+        self.made.append((begin, end))
+
+    def forget(self, captures: Sequence[Path]) -> None:
+        """They are not there."""
+
+    def expect(self, session_id: str) -> None:
+        self.awaited.add(session_id)
+
+    def arrived(self, session_id: str) -> None:
+        self.awaited.discard(session_id)
+
+
+def test_a_recording_ends_with_the_relay_that_dies() -> None:
+    relay = Captures()
+    media = CallMedia(relay, SilentLibrary(), "5e55" * 6, MediaMode.PROCESS, clock=SystemClock())  # type: ignore[arg-type]
+    media.recorder = relay  # type: ignore[assignment]
+    media.start_recording("r1")
+    relay.die([])
+    media.close()
+    [(begin, end)] = relay.made
+    assert end >= begin
+    assert not relay.awaited

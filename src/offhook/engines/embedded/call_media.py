@@ -400,11 +400,13 @@ class CallMedia:
             self._recordings[recording_id] = (begin, self._clock.epoch())
 
     def _hand_over(self, captures: Sequence[Path]) -> None:
-        """The relay session is closed: make the recordings."""
+        """The relay session is closed, or its relay is lost before the call's end: make the recordings."""
         assert self.recorder is not None
+        over_at = self._closed_at or self._clock.epoch()
+        recordings, self._recordings = self._recordings, {}
         voices = [capture for capture in captures if capture.suffix == ".rtp"]  # the rest is RTCP
-        for recording_id, (begin, end) in self._recordings.items():
-            self.recorder.make(recording_id, begin, end or self._closed_at, voices)
+        for recording_id, (begin, end) in recordings.items():
+            self.recorder.make(recording_id, begin, end or over_at, voices)
         self.recorder.forget(captures)
         self.recorder.arrived(self.session_id)
 
