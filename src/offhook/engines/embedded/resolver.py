@@ -5,6 +5,7 @@ ask; then, and for names with a port, by A and AAAA. Servers come in the order i
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections import OrderedDict
@@ -126,7 +127,8 @@ class Resolver:
             is_there = is_there or bool(answer)
             for record in self._ordered(answer):
                 if len(found) < TARGETS_MAX:
-                    found += await self._at(record.target, kind, record.port)
+                    with contextlib.suppress(DnsFailed):  # the next server may have an address
+                        found += await self._at(record.target, kind, record.port)
         return found if is_there else None
 
     def _ordered(self, records: list[Srv]) -> list[Srv]:
