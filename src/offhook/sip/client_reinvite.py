@@ -126,8 +126,8 @@ class ClientReinvite:
         self._is_done = True
         if self.dialog.reinvite is self:
             self.dialog.reinvite = None
-            if self.cseq and self.transaction.state is State.PROCEEDING:
-                # The final answer may never come: a peer repeats none after its BYE.
+            if self.cseq and self.transaction.state in (State.CALLING, State.PROCEEDING):
+                # The final answer may never come: a peer repeats none after its BYE, and its 100 may be late.
                 wheel, give_up = self._side.core.wheel, self._side.core.config.give_up
                 wheel.start(now + give_up, self.transaction.abandon)
         if not self._is_refresh:

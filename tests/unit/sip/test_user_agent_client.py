@@ -771,6 +771,27 @@ def test_a_dialog_that_ends_under_a_reinvite_fails_it(wire: Wire) -> None:
     assert_clean(wire)
 
 
+@pytest.mark.parametrize("hears_trying_first", [True, False])
+def test_a_reinvite_of_a_dialog_that_is_over_is_given_up_after_32_seconds(
+    wire: Wire, *, hears_trying_first: bool
+) -> None:
+    dialog = given_dialog(wire)
+    wire.core.reinvite(dialog, b"v=1\r\n", wire.now)
+    wire.settle()
+    invite = wire.last("INVITE")
+    if hears_trying_first:
+        wire.answer(invite, 100)
+    wire.core.bye(dialog, wire.now)
+    wire.settle()
+    wire.answer(wire.last("BYE"), 200)
+    if not hears_trying_first:
+        wire.answer(invite, 100)
+    assert wire.core.transaction_count > 0
+    wire.wait(65)
+    assert wire.core.is_idle
+    assert wire.core.timer_count == 0
+
+
 def test_info_in_a_dialog_is_answered(wire: Wire) -> None:
     dialog = given_dialog(wire)
     handle = wire.core.request_in_dialog(
