@@ -145,7 +145,7 @@ class EmbeddedEngine:
         self._callers = Callers(self, endpoint, clock, identities, trace)
         self._dialling = Dialling(self, endpoint, resolver, clock, identities)
         self._recovery = Recovery(self, endpoint, clock, identities, self._dialling.flows_to)
-        hearing = Hearing(self, self._callers, trace, clock)
+        self._hearing = Hearing(self, self._callers, trace, clock)
         self._of_none: dict[type, Callable[[Any], None]] = {
             DialLeg: self._dial,
             TakeLeg: self._callers.take,
@@ -153,7 +153,11 @@ class EmbeddedEngine:
             HangUpSurplus: self._surplus.hang_up,
         }
         """What brings its leg along, or has none any more."""
-        self._of_leg: dict[type, Callable[[EngineLeg, Any], None]] = {
+        self._of_leg = self._commands_of_legs()
+
+    def _commands_of_legs(self) -> dict[type, Callable[[EngineLeg, Any], None]]:
+        hearing = self._hearing
+        return {
             AlertLeg: lambda leg, command: self._callers.alert(leg),
             AnswerLeg: self._answer,
             ConfirmLeg: lambda leg, command: self._confirm(leg),
