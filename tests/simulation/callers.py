@@ -81,9 +81,10 @@ class CallerEnd(FarEnd):
         return left or self._waited_in_vain() or super().hung_up
 
     def _waited_in_vain(self) -> bool:
-        """Tell whether its INVITE may have come to the end of timer B, unheard."""
+        """Tell whether its INVITE may have come to the end of timer B, unheard or just before the answer."""
         assert self.invited_at is not None
-        return self.answered_at is None and self.agenda.now >= self.invited_at + TIMER_B_S
+        until = self.agenda.now if self.answered_at is None else self.answered_at
+        return until >= self.invited_at + TIMER_B_S
 
     @property
     def is_held(self) -> bool:

@@ -1,6 +1,7 @@
 """What must be true of a call that is over: compared with the journal, the live machine and the far ends."""
 
 from collections.abc import Sequence
+from types import UnionType
 from typing import Final
 
 import msgspec
@@ -220,8 +221,9 @@ def _reason_for_end(ending: Ending, record: CallRecord) -> str:
     if record.was_stopped:
         return ""
     # A 200 of ours to a re-INVITE that is never acknowledged ends the dialog (RFC 3261 14.2), and so does
-    # silence to one of ours: without a relay a party's wish is passed on to the other.
-    passes_on = record.plan.media is MediaMode.BYPASS or not record.has_relay
+    # silence to one of ours. A party's wish is passed on without a relay, and a new codec with one.
+    narrows = any(one.script.body == "alaw" for one in record.cast.all)
+    passes_on = record.plan.media is MediaMode.BYPASS or not record.has_relay or narrows
     asking = record.cast.all if passes_on else _of_party(ending.party, record)
     changed = any(one.script.reinvites_after is not None for one in asking)
     return "" if changed else "the platform had no reason"
@@ -316,11 +318,18 @@ def excuse(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> str:
         return "the other phone behind its proxy spoke for it; its own answer is hung up when it comes"
     if script.forks and record.crashed_at and far_end.acked_at is None:
         return "a crash has made the second answer of a fork unknown; without an ACK it is given up"
-    if record.lost_disk and record.crashed_at and far_end.acked_at and not _is_noted(far_end.leg_id, stored):
+    if far_end.acked_at and _was_forgotten(record, stored, far_end, LegPickedUp | SurplusNoted):
         return "the disk refused its answer, it was acknowledged all the same, and the process died"
     if script.tcp and script.babbles in SPOILS_A_STREAM:
         return "it spoilt its own TCP stream"
     return ""
+
+
+def leaves_fork(far_end: FarEnd, record: CallRecord, stored: CallOnDisk) -> bool:
+    """Tell whether the first phone behind a proxy stands in a call that is over, and nothing excuses that."""
+    if not far_end.fork_acked or far_end.fork_over:
+        return False
+    return not _was_forgotten(record, stored, far_end, LegPickedUp)
 
 
 def _over_at(far_end: FarEnd, stored: CallOnDisk) -> float:
@@ -333,10 +342,12 @@ def _over_at(far_end: FarEnd, stored: CallOnDisk) -> float:
     return FOREVER
 
 
-def _is_noted(leg_id: str, stored: CallOnDisk) -> bool:
-    """Tell whether the journal has an answer of a leg."""
+def _was_forgotten(record: CallRecord, stored: CallOnDisk, far_end: FarEnd, answers: UnionType) -> bool:
+    """Tell whether the disk refused such answers of a leg, and a crash took the memory of them."""
+    if not (record.lost_disk and record.crashed_at):
+        return False
     facts = (decode_fact(entry.fact) for entry in stored.entries)
-    return any(isinstance(fact, LegPickedUp | SurplusNoted) and fact.leg_id == leg_id for fact in facts)
+    return not any(isinstance(fact, answers) and fact.leg_id == far_end.leg_id for fact in facts)
 
 
 def _must(holds: bool, what: str) -> None:

@@ -15,7 +15,7 @@ from .api_desk import ApiDesk
 from .callers import CallerEnd, InboundDesk
 from .clients import Clients
 from .far_ends import FarEnd
-from .judge import CallRecord, excuse, judge, orphans
+from .judge import CallRecord, excuse, judge, leaves_fork, orphans
 from .ladder import Ladder
 from .network import Network
 from .node import NodeProcess
@@ -336,7 +336,7 @@ class World:
                 if far_end.is_held and excuse(far_end, record, stored):
                     far_end.hang_up()
                     continue
-                if far_end.fork_acked and not far_end.fork_over:
+                if leaves_fork(far_end, record, stored):
                     raise WorldBroken(f"a fork is left at {far_end.address[0]}", call_id)
                 if far_end.is_held or not far_end.core.is_idle:
                     raise WorldBroken(f"a leg is left at {far_end.address[0]}", call_id)
