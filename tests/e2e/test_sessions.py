@@ -106,7 +106,7 @@ def test_a_phone_holds_and_resumes(
     low.send_to(*first.offered_audio())
     high.send_to(*second.offered_audio())
     high.wait_until_hears(440)
-    high.wait_until_hears(MUSIC_HZ)
+    high.wait_until_has_heard(MUSIC_HZ)
     wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=10, what="the end of the hold")
     high.wait_until_hears(440)
     low.wait_until_hears(1000)
@@ -124,7 +124,7 @@ def test_the_music_of_the_account_is_what_a_held_party_hears(
     first, second = far_end(ANSWERS, media=low), far_end(holds(HELD, "INVITE"), media=high)
     call_id = connect(account, first, second)
     low.send_to(*first.offered_audio())
-    low.wait_until_hears(MUSIC_HZ, timeout_s=10)
+    low.wait_until_has_heard(MUSIC_HZ)
     wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=10, what="the end of the hold")
     assert len(first.received("INVITE")) == 1
     end_well(account, call_id, first, second)

@@ -13,6 +13,7 @@ from .waiting import wait_for
 
 FRAME: Final = 160
 """Samples in the 20 ms of one packet."""
+FRAMES_OF_WINDOW: Final = WINDOW // FRAME
 PCMU: Final = 0
 KEYS: Final = 101
 """Payload type of pressed keys (RFC 4733) in our tests' sessions."""
@@ -20,6 +21,8 @@ ALL_KEYS: Final = "0123456789*#ABCD"
 KEY_PACKETS: Final = 8
 """160 ms, then three packets that say that it is over."""
 HEADER_OCTETS: Final = 12
+FRAMES_KEPT: Final = 3_000
+"""A minute of what was heard."""
 LATE_S: Final = 0.2
 """A machine that stalls for longer loses packets instead of sending a burst."""
 
@@ -36,7 +39,7 @@ class RtpEndpoint(DatagramThread):
         """Keys that were pressed at the other end, in order."""
         self._last_key = b""
         self._to_press: deque[str] = deque()
-        self._heard: deque[bytes] = deque(maxlen=WINDOW // FRAME)
+        self._heard: deque[bytes] = deque(maxlen=FRAMES_KEPT)
         super().__init__(f"rtp-{port}", port=port, patience_s=0.01)
 
     def send_to(self, host: str, port: int) -> None:
@@ -53,15 +56,23 @@ class RtpEndpoint(DatagramThread):
 
     def hears(self, frequency_hz: float) -> bool:
         """Tell whether the last half second was this tone, most of it."""
+        return _hears(frequency_hz, list(self._heard)[-FRAMES_OF_WINDOW:])
+
+    def has_heard(self, frequency_hz: float) -> bool:
+        """Tell whether some half second was this tone: also when whoever asks was held up meanwhile."""
         frames = list(self._heard)
-        if len(frames) < WINDOW // FRAME:
-            return False
-        return is_tone(frequency_hz, [decode_ulaw(octet) for frame in frames for octet in frame])
+        starts = range(0, len(frames), FRAMES_OF_WINDOW // 2)
+        return any(_hears(frequency_hz, frames[start : start + FRAMES_OF_WINDOW]) for start in starts)
 
     def wait_until_hears(self, frequency_hz: float, *, timeout_s: float = 5.0) -> None:
         """Return once the tone is heard. Raises AssertionError if it is not heard in time."""
         what = f"{frequency_hz:g} Hz at RTP port {self.port}"
         wait_for(lambda: self.hears(frequency_hz), timeout_s=timeout_s, what=what)
+
+    def wait_until_has_heard(self, frequency_hz: float, *, timeout_s: float = 10.0) -> None:
+        """Return once the tone was heard at any time. Raises AssertionError if it is not heard in time."""
+        what = f"{frequency_hz:g} Hz at RTP port {self.port}, at any time"
+        wait_for(lambda: self.has_heard(frequency_hz), timeout_s=timeout_s, what=what)
 
     def serve(self) -> None:
         """Listen, and send the tone in time."""
@@ -116,3 +127,9 @@ class RtpEndpoint(DatagramThread):
         self.received += 1
         self.target = self.target or sender
         self._heard.append(packet[HEADER_OCTETS:])
+
+
+def _hears(frequency_hz: float, frames: list[bytes]) -> bool:
+    if len(frames) < FRAMES_OF_WINDOW:
+        return False
+    return is_tone(frequency_hz, [decode_ulaw(octet) for frame in frames for octet in frame])
