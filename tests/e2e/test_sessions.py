@@ -56,7 +56,7 @@ def holds(body: str, method: str) -> Scenario:
         *PICKS_UP,
         pause(1500),
         *offers(2, body, method=method),
-        pause(2000),
+        pause(5000),
         *offers(3, SDP, method=method),
         *END_BY_BYE,
     )
@@ -107,7 +107,7 @@ def test_a_phone_holds_and_resumes(
     high.send_to(*second.offered_audio())
     high.wait_until_hears(440)
     high.wait_until_has_heard(MUSIC_HZ)
-    wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=10, what="the end of the hold")
+    wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=20, what="the end of the hold")
     high.wait_until_hears(440)
     low.wait_until_hears(1000)
     answer = first.received("SIP/2.0 200")[0]
@@ -125,7 +125,7 @@ def test_the_music_of_the_account_is_what_a_held_party_hears(
     call_id = connect(account, first, second)
     low.send_to(*first.offered_audio())
     low.wait_until_has_heard(MUSIC_HZ)
-    wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=10, what="the end of the hold")
+    wait_for(lambda: holds_of(account, call_id) == [True, False], timeout_s=20, what="the end of the hold")
     assert len(first.received("INVITE")) == 1
     end_well(account, call_id, first, second)
 

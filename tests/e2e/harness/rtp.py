@@ -64,12 +64,12 @@ class RtpEndpoint(DatagramThread):
         starts = range(0, len(frames), FRAMES_OF_WINDOW // 2)
         return any(_hears(frequency_hz, frames[start : start + FRAMES_OF_WINDOW]) for start in starts)
 
-    def wait_until_hears(self, frequency_hz: float, *, timeout_s: float = 5.0) -> None:
+    def wait_until_hears(self, frequency_hz: float, *, timeout_s: float = 10.0) -> None:
         """Return once the tone is heard. Raises AssertionError if it is not heard in time."""
         what = f"{frequency_hz:g} Hz at RTP port {self.port}"
         wait_for(lambda: self.hears(frequency_hz), timeout_s=timeout_s, what=what)
 
-    def wait_until_has_heard(self, frequency_hz: float, *, timeout_s: float = 10.0) -> None:
+    def wait_until_has_heard(self, frequency_hz: float, *, timeout_s: float = 20.0) -> None:
         """Return once the tone was heard at any time. Raises AssertionError if it is not heard in time."""
         what = f"{frequency_hz:g} Hz at RTP port {self.port}, at any time"
         wait_for(lambda: self.has_heard(frequency_hz), timeout_s=timeout_s, what=what)
