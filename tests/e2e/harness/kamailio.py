@@ -1,6 +1,9 @@
 """Kamailio as the proxy in front of a registrar: it adds Path to REGISTERs and Record-Route to INVITEs."""
 
+import os
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -93,6 +96,7 @@ class Kamailio:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         wait_for(
             lambda: is_listening(self.port) or self._process.poll() is not None,  # type: ignore[union-attr]
@@ -106,6 +110,8 @@ class Kamailio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end(self._process, STOP_S)
+        with suppress(ProcessLookupError):  # one that hung is killed, and its children would hang on
+            os.killpg(self._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
 
     def log(self) -> str:
         """Return what it printed so far."""
