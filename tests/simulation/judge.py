@@ -222,8 +222,7 @@ def _reason_for_end(ending: Ending, record: CallRecord) -> str:
         return ""
     # A 200 of ours to a re-INVITE that is never acknowledged ends the dialog (RFC 3261 14.2), and so does
     # silence to one of ours. A party's wish is passed on without a relay, and a new codec with one.
-    narrows = any(one.script.body == "alaw" for one in record.cast.all)
-    passes_on = record.plan.media is MediaMode.BYPASS or not record.has_relay or narrows
+    passes_on = record.plan.media is MediaMode.BYPASS or not record.has_relay or _narrows(record)
     asking = record.cast.all if passes_on else _of_party(ending.party, record)
     changed = any(one.script.reinvites_after is not None for one in asking)
     return "" if changed else "the platform had no reason"
@@ -266,9 +265,8 @@ def _reason_for_no_join(ending: Ending, record: CallRecord) -> str:
     """Return why a join cannot have taken too long: it may if the first party is to change its session."""
     if ending.hangup_cause != "RECOVERY_ON_TIMER_EXPIRE" or ending.outcome is not Outcome.FAILED:
         return "no party is named"
-    narrows = any(far_end.script.body == "alaw" for far_end in record.cast.all)
     at_once = record.plan.media is not MediaMode.BYPASS and record.has_relay and record.plan.caller is None
-    if at_once and not narrows:
+    if at_once and not _narrows(record):
         return "the relay can join at once"
     slow = any(
         one.script.away
@@ -278,6 +276,11 @@ def _reason_for_no_join(ending: Ending, record: CallRecord) -> str:
         for one in record.cast.parties["first"]
     )
     return "" if slow else "the first party was there"
+
+
+def _narrows(record: CallRecord) -> bool:
+    """Tell whether a far end takes one codec only: then the relay too has to ask the other party for it."""
+    return any(far_end.script.body == "alaw" for far_end in record.cast.all)
 
 
 def _may_not_agree(record: CallRecord) -> bool:
